@@ -1,0 +1,136 @@
+"""Panes: disjoint slices of event time that hold partial sums. What a reader of them may ask.
+
+Panes are kept as fine as the event times themselves as long as there is room ("exact"), and merge
+into wider ones as they age. So every window is exact on a normal floor at any instant, and memory
+stays bounded on a huge one. Reads no clock, knows no store.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Cell(NamedTuple):
+    """Whom and what a contribution belongs to. An empty string means "not said"."""
+
+    rep: str = ""
+    team: str = ""
+    product: str = ""
+    source: str = ""
+    region: str = ""
+    currency: str = ""  # ISO 4217 code; set for money, else ""
+    stage: str = ""  # set on open-pipeline contributions only
+
+
+class Tier(NamedTuple):
+    """One pane width. `width_ms` 0 stands for one local day."""
+
+    width_ms: int
+    keep_ms: int
+    """Panes of this width are needed this long by the live windows and their previous twins."""
+
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+# From fine to coarse. 15 minutes, not 1 hour: every zone's midnight lies on it, half-hour zones too.
+TIERS: tuple[Tier, ...] = (
+    Tier(1, 0),
+    Tier(10_000, 3 * _HOUR_MS),
+    Tier(_MINUTE_MS, 3 * DAY_MS),
+    Tier(15 * _MINUTE_MS, 200 * DAY_MS),
+    Tier(0, 800 * DAY_MS),
+)
+EXACT, DAY_TIER = 0, len(TIERS) - 1
+
+DayStart = Callable[[int], int]
+"""Event time in ms -> start of its local day in ms."""
+
+
+class Resolution(NamedTuple):
+    """How fine one slot's panes are: tier t holds times in [since_ms[t], since_ms[t-1]); tier 0 has no end.
+
+    `since_ms` falls from fine to coarse; its last entry is the start of everything kept.
+    """
+
+    since_ms: tuple[int, ...]
+
+    def tier_at(self, time_ms: int) -> int:
+        for tier, since_ms in enumerate(self.since_ms):
+            if time_ms >= since_ms:
+                return tier
+        return DAY_TIER
+
+
+# Everything exact from the beginning of time: what a new slot starts with.
+UNBOUNDED_PAST_MS = -(1 << 62)
+FINEST = Resolution((UNBOUNDED_PAST_MS,) * len(TIERS))
+
+
+def pane_start_ms(time_ms: int, *, tier: int, day_start: DayStart) -> int:
+    """Return the start of the pane [start, end) of this tier that holds the time.
+
+    Widths below a day are aligned to the Unix epoch in UTC, the day to the floor's zone.
+    """
+    if tier == EXACT:
+        return time_ms
+    if tier == DAY_TIER:
+        return day_start(time_ms)
+    return time_ms - time_ms % TIERS[tier].width_ms
+
+
+def edge_is_exact(edge_ms: int, resolution: Resolution, *, day_start: DayStart) -> bool:
+    """Say whether a window may begin or end here without cutting through a pane."""
+    tier = resolution.tier_at(edge_ms)
+    return pane_start_ms(edge_ms, tier=tier, day_start=day_start) == edge_ms
+
+
+class PaneLog(NamedTuple):
+    """All panes of all slots as columns of equal length n. A row is one measure of one pane.
+
+    Several rows may speak of the same pane and measure: they add up. Zero rows may occur.
+    """
+
+    start_ms: NDArray[np.int64]
+    cell: NDArray[np.int32]  # index into `PaneReader.cells()`
+    key: NDArray[np.int32]  # measure number, or histogram key (metrics.measures)
+    value: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """Where the panes stand, from the same read as the panes themselves."""
+
+    offsets: dict[str, dict[int, int]] = field(default_factory=dict)  # topic -> partition -> next offset
+    newest_event_ms: int | None = None  # greatest event time folded; None before the first event
+    definition_version: str = ""
+    rebuilding: bool = False
+    slots_expected: int = 0
+    slots_loaded: int = 0
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Exact pipeline totals, committed with the panes: {"accepted": {"sales.deals": n, ...},
+    "rejected": {reason: n}, "ignored": {"unknown_type": n, "unknown_field": n}, "changed": {...}, "lost": {...}}"""
+
+    @property
+    def ready(self) -> bool:
+        return self.slots_expected > 0 and self.slots_loaded == self.slots_expected
+
+
+class PaneReader(Protocol):
+    """What `metrics` is given. All answers between two `refresh` calls speak of the same instant."""
+
+    def version(self) -> int:
+        """Return a number that grows with every change of the panes; equal means unchanged."""
+
+    def cells(self) -> Sequence[Cell]: ...
+
+    def log(self) -> PaneLog: ...
+
+    def resolutions(self) -> Sequence[Resolution]:
+        """Return one resolution per slot."""
+
+    def state(self) -> FeedState: ...

@@ -1,0 +1,1 @@
+"""Moves records: Kafka, Redis, offsets, ownership, doors. May import `metrics`; never the reverse."""
