@@ -12,7 +12,6 @@ from enum import StrEnum
 class Unit(StrEnum):
     COUNT = "count"
     MONEY = "money"  # stored in minor units of the cell's currency
-    WEIGHTED_MONEY = "weighted_money"  # minor units x 1e-6: amount_minor * probability in millionths
     DURATION = "duration"  # stored in milliseconds
 
 
@@ -44,7 +43,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure(9, "won_cycle", Unit.DURATION, Kind.HISTOGRAM),
     Measure(10, "open", Unit.COUNT, Kind.LEVEL),
     Measure(11, "open_amount", Unit.MONEY, Kind.LEVEL),
-    Measure(12, "open_weighted", Unit.WEIGHTED_MONEY, Kind.LEVEL),
+    # amount x probability, exact to a millionth of a minor unit: whole minor units, and the rest in millionths
+    Measure(12, "open_weighted", Unit.MONEY, Kind.LEVEL),
+    Measure(13, "open_weighted_millionths", Unit.MONEY, Kind.LEVEL),
     Measure(20, "leads_new", Unit.COUNT),
     Measure(21, "leads_qualified_total", Unit.COUNT),
     Measure(22, "leads_converted_total", Unit.COUNT),
