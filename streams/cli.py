@@ -1,0 +1,5 @@
+"""The salesfloor command (under construction)."""
+
+
+def main() -> None:
+    raise SystemExit("not yet")
