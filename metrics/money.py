@@ -1,0 +1,40 @@
+"""Currency codes and amounts in, exact integer minor units out, and back. A leaf: never rounds twice, no I/O."""
+
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
+
+import iso4217
+
+# scaleb only moves the decimal point; an unlimited context keeps it from rounding a long amount first.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN)
+
+# A 10**40 amount is no money; without a bound, "1e999999" would become an integer of a million digits.
+_DIGITS_MAX = 40
+
+
+@cache
+def exponent_of(currency: str) -> int | None:
+    """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has no minor unit."""
+    entry = iso4217.raw_table.get(currency)
+    units = entry["CcyMnrUnts"] if entry else None
+    return int(units) if units is not None and units.isdigit() else None
+
+
+def to_minor(amount: Decimal, exponent: int) -> int:
+    """Return the amount in minor units; a tie between two goes to the even one.
+
+    Raises ValueError for an amount that is not finite or has more than 40 digits before the point.
+    """
+    if not amount.is_finite() or amount.adjusted() >= _DIGITS_MAX:
+        raise ValueError("amount is not finite or beyond any currency")
+    return round(_EXACT.scaleb(amount, exponent))
+
+
+def from_minor(minor: int, exponent: int) -> Decimal:
+    """Return the exact amount in major units, with the currency's number of decimals."""
+    return _EXACT.scaleb(Decimal(minor), -exponent)
+
+
+def minor_to_float(minor: int, exponent: int) -> float:
+    """Return the float nearest to the amount in major units."""
+    return minor / 10**exponent
