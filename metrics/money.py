@@ -17,7 +17,7 @@ def exponent_of(currency: str) -> int | None:
     """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has no minor unit."""
     entry = iso4217.raw_table.get(currency)
     units = entry["CcyMnrUnts"] if entry else None
-    return int(units) if units is not None and units.isdigit() else None
+    return int(units) if isinstance(units, str) and units.isdigit() else None
 
 
 def to_minor(amount: Decimal, exponent: int) -> int:
@@ -37,4 +37,5 @@ def from_minor(minor: int, exponent: int) -> Decimal:
 
 def minor_to_float(minor: int, exponent: int) -> float:
     """Return the float nearest to the amount in major units."""
-    return minor / 10**exponent
+    scale: int = 10**exponent
+    return minor / scale
