@@ -1,0 +1,30 @@
+"""Rules for every test run. With SALESFLOOR_TEST_NO_SKIP=1 a skipped test fails the run: a proof that does
+not run proves nothing, and CI has everything a test could miss."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+NO_SKIP = os.environ.get("SALESFLOOR_TEST_NO_SKIP", "") not in ("", "0")
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if NO_SKIP and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} may not be skipped here (SALESFLOOR_TEST_NO_SKIP): {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _forbid_skip(report)
+    return report
