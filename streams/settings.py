@@ -1,32 +1,49 @@
-"""`salesfloor.toml` and `SALESFLOOR_…` variables in, one frozen, validated `Settings` out. Opens nothing else.
+"""`salesfloor.toml` and `SALESFLOOR_…` variables in, one frozen `Settings` out. Opens nothing else.
 
 Order of precedence: command line, environment, file, default. Secrets come from the environment or
-from a file named by a `…_file` key; their values never appear in an error.
+from a file named by a `…_file` key; their values never appear in an error. `Settings(…)` itself reads
+neither file nor environment: only `load_settings` does.
 """
 
 import hashlib
 import json
 import os
+import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from metrics.calendar import Calendar
+from metrics.money import exponent_of
+from streams import settings_sources
+from streams.settings_sources import SettingsError, Tree
+
+__all__ = ["Settings", "SettingsError", "calendar_of", "load_settings"]
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WindowName = Literal[
-    "5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"
-]
+WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
 LevelName = Literal["floor", "team", "rep", "product", "source", "region", "stage"]
 
 FOLD_VERSION = 1
 """Raise when decode, merge, contribute or the stored layout changes what a pane holds."""
 
+DEFAULT_FILE = "salesfloor.toml"
+CONFIG_VARIABLE = "SALESFLOOR_CONFIG"
+SHORT_FORMS: dict[str, tuple[str, ...]] = {"KAFKA": ("kafka", "bootstrap"), "REDIS": ("redis", "url")}
+"""Variables that every command reads, without the section and key in their names."""
 
-class SettingsError(Exception):
-    """The settings cannot be used. The message names each key, its value and the fix."""
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
 class _Section(BaseModel):
@@ -34,36 +51,93 @@ class _Section(BaseModel):
 
 
 class KafkaSettings(_Section):
-    bootstrap: str = "127.0.0.1:9092"
-    group: str = Field("salesfloor", min_length=1)
-    partitions: int = Field(4, ge=1, le=1024, description="partitions of topics that salesfloor creates")
-    replication: int = Field(1, ge=1, le=9)
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_ca_file: Path | None = None
-    ssl_cert_file: Path | None = None
-    ssl_key_file: Path | None = None
-    session_timeout_seconds: float = Field(10.0, ge=2.0, le=300.0)
-    fetch_wait_ms: int = Field(100, ge=1, le=5000)
+    bootstrap: str = Field(
+        default="127.0.0.1:9092", description="host:port of one broker or, separated by commas, of several"
+    )
+    group: str = Field(default="salesfloor", min_length=1, description="consumer group of the workers")
+    partitions: int = Field(
+        default=4, ge=1, le=1024, description="partitions of topics that salesfloor creates"
+    )
+    replication: int = Field(default=1, ge=1, le=9, description="replicas of topics that salesfloor creates")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to talk to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="how to log in, with a SASL protocol"
+    )
+    sasl_username: str | None = Field(default=None, description="user name, with a SASL protocol")
+    sasl_password: SecretStr | None = Field(default=None, description="password, with a SASL protocol")
+    sasl_password_file: Path | None = Field(
+        default=None, description="a file whose only content is sasl_password"
+    )
+    ssl_ca_file: Path | None = Field(default=None, description="certificate authorities to trust, PEM")
+    ssl_cert_file: Path | None = Field(default=None, description="the client's certificate, PEM")
+    ssl_key_file: Path | None = Field(default=None, description="the client's private key, PEM")
+    session_timeout_seconds: float = Field(
+        default=10.0,
+        ge=2.0,
+        le=300.0,
+        description="a worker silent for so long loses its partitions to another",
+    )
+    fetch_wait_ms: int = Field(
+        default=100, ge=1, le=5000, description="longest wait of a broker for more records"
+    )
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _addresses(cls, bootstrap: str) -> str:
+        for address in (addresses := [part.strip() for part in bootstrap.split(",")]):
+            match = _ADDRESS.fullmatch(address)
+            if match is None or not 0 < int(match[1]) < 65536:
+                raise ValueError(f"{address!r} is not an address; write host:port, such as 'localhost:9092'")
+        return ",".join(addresses)
 
 
 class RedisSettings(_Section):
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    namespace: str = Field("salesfloor", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    require_noeviction: bool = True
+    url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss:// or unix://; with a password only from the environment or url_file",
+    )
+    url_file: Path | None = Field(default=None, description="a file whose only content is url")
+    namespace: str = Field(
+        default="salesfloor",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="first part of every key, so that several floors can share one Redis",
+    )
+    require_noeviction: bool = Field(
+        default=True, description="refuse a Redis that may drop keys when its memory is full"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if _ADDRESS.fullmatch(text):
+            return SecretStr(f"redis://{text}/0")
+        if not text.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("is not a Redis address; write redis://host:port/0, rediss://… or unix://…")
+        return url
 
 
 class FloorSettings(_Section):
-    name: str = "Sales floor"
-    zone: str = "UTC"
-    currency: str = "USD"
-    week_start: Weekday = "monday"
-    fiscal_year_start_month: int = Field(1, ge=1, le=12)
-    business_days: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday")
-    holidays: tuple[date, ...] = ()
-    stage_probability: dict[str, float] = Field(default_factory=dict)
+    name: str = Field(default="Sales floor", description="shown on the status page")
+    zone: str = Field(default="UTC", description="IANA time zone in which days, weeks and months begin")
+    currency: str = Field(default="USD", description="ISO 4217 code of the currency that money is shown in")
+    week_start: Weekday = Field(default="monday", description="first day of the week")
+    fiscal_year_start_month: int = Field(
+        default=1, ge=1, le=12, description="month in which the year and its quarters begin"
+    )
+    business_days: tuple[Weekday, ...] = Field(
+        default=("monday", "tuesday", "wednesday", "thursday", "friday"),
+        description="days that count as business days",
+    )
+    holidays: tuple[date, ...] = Field(
+        default=(), description="days that are not business days, as YYYY-MM-DD"
+    )
+    stage_probability: dict[str, float] = Field(
+        default_factory=dict,
+        description="probability of open deals by stage, where a deal carries none of its own",
+    )
 
     @field_validator("zone")
     @classmethod
@@ -75,8 +149,6 @@ class FloorSettings(_Section):
     @field_validator("currency")
     @classmethod
     def _known_currency(cls, currency: str) -> str:
-        from metrics.money import exponent_of
-
         if exponent_of(currency) is None:
             raise ValueError("is not an ISO 4217 code; use three capital letters such as 'EUR'")
         return currency
@@ -102,13 +174,31 @@ class FloorSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    host: str = "127.0.0.1"
-    port: int = Field(8402, ge=0, le=65535, description="the worker's own /metrics and /-/ready; 0 picks a free port")
-    commit_interval_ms: int = Field(200, ge=10, le=10_000)
-    retention_days: int = Field(800, ge=1, le=36_500)
-    activity_horizon_days: int = Field(35, ge=1, le=36_500)
-    panes_per_slot_max: int = Field(200_000, ge=1_000, le=10_000_000)
-    main_loop_timeout_seconds: float = Field(30.0, ge=1.0)
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(
+        default=8402,
+        ge=0,
+        le=65535,
+        description="the worker's own /metrics and /-/ready; 0 picks a free port",
+    )
+    commit_interval_ms: int = Field(
+        default=200, ge=10, le=10_000, description="state reaches Redis this often"
+    )
+    retention_days: int = Field(
+        default=800, ge=1, le=36_500, description="events older than this are refused as too_old"
+    )
+    activity_horizon_days: int = Field(
+        default=35,
+        ge=1,
+        le=36_500,
+        description="activities older than this are forgotten one by one; their sums stay",
+    )
+    panes_per_slot_max: int = Field(
+        default=200_000, ge=1_000, le=10_000_000, description="beyond it, old panes merge into wider ones"
+    )
+    main_loop_timeout_seconds: float = Field(
+        default=30.0, ge=1.0, description="a worker stuck for so long ends itself, so that another takes over"
+    )
 
     @model_validator(mode="after")
     def _horizon_within_retention(self) -> Self:
@@ -118,32 +208,40 @@ class WorkerSettings(_Section):
 
 
 class MetricsSettings(_Section):
-    host: str = "127.0.0.1"
-    port: int = Field(8400, ge=0, le=65535)
-    tick_ms: int = Field(1000, ge=50, le=60_000)
-    levels: tuple[LevelName, ...] = ("floor", "team", "rep", "stage")
-    windows: tuple[WindowName, ...] = (
-        "5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd",
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(
+        default=8400,
+        ge=0,
+        le=65535,
+        description="port of /metrics, the API and the status page; 0 picks a free port",
     )
-    keys_per_level_max: int = Field(2000, ge=1, description="beyond it, keys share the label value 'other'")
+    tick_ms: int = Field(default=1000, ge=50, le=60_000, description="numbers are computed anew this often")
+    levels: tuple[LevelName, ...] = Field(
+        default=("floor", "team", "rep", "stage"), description="levels that become gauges"
+    )
+    windows: tuple[WindowName, ...] = Field(
+        default=get_args(WindowName), description="windows that become gauges"
+    )
+    keys_per_level_max: int = Field(
+        default=2000, ge=1, description="beyond it, keys share the label value 'other'"
+    )
 
 
 class GatewaySettings(_Section):
-    host: str = "127.0.0.1"
-    port: int = Field(8401, ge=0, le=65535)
-    token: SecretStr | None = None
-    token_file: Path | None = None
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8401, ge=0, le=65535, description="port of POST /events; 0 picks a free port")
+    token: SecretStr | None = Field(default=None, description="bearer token that senders must show")
+    token_file: Path | None = Field(default=None, description="a file whose only content is token")
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All settings. Environment: `SALESFLOOR_<SECTION>__<KEY>`, e.g. `SALESFLOOR_FLOOR__ZONE`;
     `SALESFLOOR_KAFKA` and `SALESFLOOR_REDIS` are short for the two addresses."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="SALESFLOOR_", env_nested_delimiter="__"
+    clock: Literal["wall", "event"] = Field(
+        default="wall",
+        description='what "now" is: the wall clock, or the newest event time (history and replays)',
     )
-
-    clock: Literal["wall", "event"] = "wall"
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     floor: FloorSettings = FloorSettings()
@@ -164,3 +262,33 @@ class Settings(BaseSettings):
             "activity_horizon_days": self.worker.activity_horizon_days,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load_settings(path: Path | None = None, overrides: Tree | None = None) -> Settings:
+    """Read file, environment and options once. Raises `SettingsError` with one line for each thing wrong."""
+    if path is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        path = Path(named)
+    if path is None and Path(DEFAULT_FILE).is_file():
+        path = Path(DEFAULT_FILE)
+    layers = [
+        settings_sources.from_options(overrides or {}),
+        settings_sources.read_environment(
+            os.environ, Settings, SHORT_FORMS, not_settings=frozenset({CONFIG_VARIABLE})
+        ),
+    ]
+    if path is not None:
+        layers.append(settings_sources.read_toml(path, Settings))
+    try:
+        return Settings.model_validate(settings_sources.merge(layers))
+    except ValidationError as error:
+        raise SettingsError(settings_sources.explain(error, layers, Settings)) from None
+
+
+def calendar_of(floor: FloorSettings) -> Calendar:
+    return Calendar(
+        floor.tzinfo,
+        week_start=floor.week_start,
+        fiscal_year_start_month=floor.fiscal_year_start_month,
+        business_days=floor.business_days,
+        holidays=floor.holidays,
+    )
