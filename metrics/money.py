@@ -1,7 +1,6 @@
 """Currency codes and amounts in, exact integer minor units out, and back. A leaf: never rounds twice, no I/O."""
 
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
-from functools import cache
 
 import iso4217
 
@@ -12,12 +11,16 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HAL
 _DIGITS_MAX = 40
 
 
-@cache
+_EXPONENT_OF: dict[str, int] = {
+    code: int(entry["CcyMnrUnts"])
+    for code, entry in iso4217.raw_table.items()
+    if str(entry["CcyMnrUnts"]).isdigit()
+}
+
+
 def exponent_of(currency: str) -> int | None:
     """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has no minor unit."""
-    entry = iso4217.raw_table.get(currency)
-    units = entry["CcyMnrUnts"] if entry else None
-    return int(units) if isinstance(units, str) and units.isdigit() else None
+    return _EXPONENT_OF.get(currency)
 
 
 def to_minor(amount: Decimal, exponent: int) -> int:

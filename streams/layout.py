@@ -15,6 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from metrics.panes import FINEST, Cell, Resolution
+from streams.entities import ActivityState, DealState, LeadState, State
+from streams.events import EntityKind
 
 FACTS_FIELD = b"s"
 _CELL = struct.Struct(">cI")
@@ -32,11 +34,16 @@ class PaneKey(NamedTuple):
 class SlotFacts(msgspec.Struct):
     """What a slot knows beside its panes and entities; committed with them, so it is exact."""
 
-    newest_event_ms: int | None = None
+    newest_ms: dict[str, int] = {}
+    """Topic -> greatest event time folded: the watermark that horizons are measured from."""
     resolution: tuple[int, ...] = FINEST.since_ms
     rebuild_until: dict[str, int] = {}
     """Topic -> offset; while a topic's next offset is below it, the slot is rebuilding."""
     counters: dict[str, dict[str, int]] = {}
+
+    @property
+    def newest_event_ms(self) -> int | None:
+        return max(self.newest_ms.values(), default=None)
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -91,6 +98,42 @@ def pack_facts(facts: SlotFacts) -> bytes:
 
 def unpack_facts(value: bytes) -> SlotFacts:
     return _unpack_facts(value)
+
+
+_ENTITY_PREFIX = {EntityKind.DEAL: b"d", EntityKind.LEAD: b"l", EntityKind.ACTIVITY: b"a"}
+_KIND_OF_PREFIX = {prefix: kind for kind, prefix in _ENTITY_PREFIX.items()}
+_unpack_entity = {
+    EntityKind.DEAL: msgspec.msgpack.Decoder(DealState).decode,
+    EntityKind.LEAD: msgspec.msgpack.Decoder(LeadState).decode,
+    EntityKind.ACTIVITY: msgspec.msgpack.Decoder(ActivityState).decode,
+}
+
+
+def entity_field(kind: EntityKind, entity_id: str) -> bytes:
+    return _ENTITY_PREFIX[kind] + entity_id.encode()
+
+
+def entity_of_field(field: bytes) -> tuple[EntityKind, str] | None:
+    """Return whose state a field of `entities` holds; None for a row of a Faust table."""
+    kind = _KIND_OF_PREFIX.get(field[:1])
+    return None if kind is None else (kind, field[1:].decode())
+
+
+def pack_entity(state: State) -> bytes:
+    return _pack(state)
+
+
+def unpack_entity(kind: EntityKind, value: bytes) -> State:
+    return _unpack_entity[kind](value)
+
+
+def row_field(table: str, key: bytes) -> bytes:
+    return b"t" + table.encode() + b"\0" + key
+
+
+def row_of_field(field: bytes) -> tuple[str, bytes]:
+    table, _, key = field[1:].partition(b"\0")
+    return table.decode(), key
 
 
 def resolution_of(facts: SlotFacts) -> Resolution:

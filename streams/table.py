@@ -9,18 +9,35 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from metrics.panes import DayStart
-from streams.events import Rejected
+from streams import layout
+from streams.contribute import Contributions, contribute
+from streams.decode import Headers, check_times, decode
+from streams.entities import ActivityState, State, apply_merge, new_state, plan_merge
+from streams.events import EntityKind, Event, Ignored, Reason, Rejected
+from streams.pane_store import PaneStore
 from streams.stores.base import Claim, Commit
+from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
+
+# A year of a few thousand reps has fewer distinct cells than this; beyond it somebody sends noise.
+_UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
+_BEGINNING_OF_TIME_MS = -(1 << 62)
 
 
 class Record(Protocol):
     """What the fold needs of a consumed record; aiokafka's `ConsumerRecord` is one."""
 
-    topic: str
-    partition: int
-    offset: int
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +59,173 @@ class DeadLetter:
     rejected: Rejected
 
 
+EntityKey = tuple[EntityKind, str]
+
+
 class SlotTable:
     """State of one slot. Drop it and claim again whenever in doubt: it holds nothing that is not replayed."""
 
     def __init__(self, slot: int, rules: FoldRules, claim: Claim) -> None:
-        raise NotImplementedError
+        self.slot = slot
+        self._rules = rules
+        self._owner = claim.owner
+        self._seq = claim.seq
+        self.next_offset: dict[str, int] = {topic: claim.offsets.get(topic, 0) for topic in SOURCES}
+        """Topic -> offset of the next record to fold."""
+        facts = claim.board.get(layout.FACTS_FIELD)
+        self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
+        self._panes = PaneStore(
+            day_start=rules.day_start,
+            panes_max=rules.panes_max,
+            resolution=layout.resolution_of(self.facts),
+        )
+        self._entities: dict[EntityKind, dict[str, State]] = {kind: {} for kind in EntityKind}
+        self._rows: dict[str, dict[bytes, bytes]] = {}
+        self._dirty_entities: set[EntityKey] = set()
+        self._dirty_rows: set[tuple[str, bytes]] = set()
+        self._facts_dirty = False
+        self._in_flight: Commit | None = None
+        self._load(claim)
 
-    slot: int
-    next_offset: dict[str, int]
-    """Topic -> offset of the next record to fold."""
+    def _load(self, claim: Claim) -> None:
+        for name, value in claim.board.items():
+            if layout.is_pane(name):
+                self._panes.panes[layout.pane_key(name)] = layout.unpack_pane(value)
+            elif layout.is_cell(name):
+                self._panes.load_cell(layout.cell_number(name), layout.unpack_cell(value))
+        for name, value in claim.entities.items():
+            entity = layout.entity_of_field(name)
+            if entity is None:
+                table, key = layout.row_of_field(name)
+                self._rows.setdefault(table, {})[key] = value
+            else:
+                kind, entity_id = entity
+                self._entities[kind][entity_id] = layout.unpack_entity(kind, value)
+
+    # Folding
 
     def fold(self, topic: str, records: Sequence[Record], *, now_ms: int) -> list[DeadLetter]:
         """Fold a contiguous batch whose first offset is at most `next_offset`; skip what was seen."""
-        raise NotImplementedError
+        dead: list[DeadLetter] = []
+        kind = KIND_OF_TOPIC[topic]
+        next_offset = self.next_offset[topic]
+        accepted = unchanged = 0
+        for record in records:
+            if record.offset < next_offset:
+                continue
+            next_offset = record.offset + 1
+            decoded = decode(record.value, record.headers, kind=kind)
+            if type(decoded) is Event:
+                refused = self._refuse(topic, decoded, now_ms)
+                if refused is None:
+                    accepted += 1
+                    if not self._fold_event(decoded):
+                        unchanged += 1
+                    continue
+                decoded = refused
+            if type(decoded) is Ignored:
+                self._count("ignored", _UNKNOWN_TYPE)
+                continue
+            assert type(decoded) is Rejected
+            self._count("rejected", decoded.reason)
+            dead.append(DeadLetter(record, decoded))
+        if next_offset != self.next_offset[topic]:
+            self.next_offset[topic] = next_offset
+            self._facts_dirty = True
+            self._count("accepted", topic, accepted)
+            self._count("unchanged", topic, unchanged)
+        if self._panes.is_crowded:
+            self._coarsen(self._horizon_clock_ms(topic, now_ms))
+        return dead
+
+    def _refuse(self, topic: str, event: Event, now_ms: int) -> Rejected | None:
+        """Hold the event against the horizons; on success the topic's watermark moves."""
+        if event.unknown_fields:
+            self._count("ignored", _UNKNOWN_FIELD, event.unknown_fields)
+        newest_ms = self.facts.newest_ms.get(topic, _BEGINNING_OF_TIME_MS)
+        base_ms = newest_ms if self._rules.clock == "event" else now_ms
+        refused = check_times(event, now_ms=now_ms, oldest_ms=base_ms - self._rules.retention_ms)
+        if refused is None and event.kind is EntityKind.ACTIVITY:
+            refused = self._refuse_activity(event, newest_ms - self._rules.activity_horizon_ms)
+        if refused is None and event.time_ms > newest_ms:
+            self.facts.newest_ms[topic] = event.time_ms
+        return refused
+
+    def _refuse_activity(self, event: Event, horizon_ms: int) -> Rejected | None:
+        """Refuse an activity that may have been counted and forgotten.
+
+        The horizon is measured from the newest activity of the partition, not from the wall clock,
+        so a rebuild from the topic comes to the same answer.
+        """
+        activities = self._entities[EntityKind.ACTIVITY]
+        state = activities.get(event.entity_id)
+        if state is not None:
+            if not _is_settled(state, horizon_ms):
+                return None
+            self._drop(EntityKind.ACTIVITY, event.entity_id)
+        completed_at_ms = getattr(event.changes, "completed_at_ms", None)
+        oldest_ms = min(event.time_ms, completed_at_ms) if isinstance(completed_at_ms, int) else event.time_ms
+        if oldest_ms < horizon_ms:
+            return Rejected(Reason.TOO_OLD, "the activity is past the horizon of its topic")
+        return None
+
+    def _fold_event(self, event: Event) -> bool:
+        """Merge one event and move its entity's contributions; False when it changed nothing."""
+        entities = self._entities[event.kind]
+        state = entities.get(event.entity_id)
+        if state is None:
+            state = entities[event.entity_id] = new_state(event)
+            self._panes.add(self._contributions(state))
+        else:
+            plan = plan_merge(state, event)
+            if plan.is_empty:
+                return False
+            if plan.changes_value:
+                before = self._contributions(state)
+                apply_merge(state, event, plan)
+                after = self._contributions(state)
+                if before != after:
+                    self._panes.retract(before)
+                    self._panes.add(after)
+            else:
+                apply_merge(state, event, plan)
+        self._dirty_entities.add((event.kind, event.entity_id))
+        return True
+
+    def _contributions(self, state: State) -> Contributions:
+        rules = self._rules
+        return contribute(state, currency=rules.currency, stage_probability=rules.stage_probability)
+
+    def _count(self, group: str, name: str, count: int = 1) -> None:
+        if count:
+            totals = self.facts.counters.setdefault(group, {})
+            totals[name] = totals.get(name, 0) + count
+            self._facts_dirty = True
+
+    # Offsets
 
     def skip_to(self, topic: str, offset: int, *, lost: bool) -> None:
         """Move past offsets that hold no record (gap) or whose records are gone (lost); counted."""
-        raise NotImplementedError
+        missed = offset - self.next_offset[topic]
+        assert missed > 0, "offsets only rise"
+        self.next_offset[topic] = offset
+        self._count("lost" if lost else "gaps", topic, missed)
 
     def begin_rebuild(self, until: dict[str, int]) -> None:
         """Flag the slot as rebuilding until every topic has reached its offset."""
-        raise NotImplementedError
+        self.facts.rebuild_until = dict(until)
+        self._facts_dirty = True
+
+    @property
+    def rebuilding(self) -> bool:
+        return any(self.next_offset[topic] < until for topic, until in self.facts.rebuild_until.items())
+
+    # Committing
 
     @property
     def dirty_keys(self) -> int:
         """Number of fields the next commit writes or deletes."""
-        raise NotImplementedError
+        return len(self._panes.changed) + len(self._dirty_entities) + len(self._dirty_rows)
 
     def take_commit(self) -> Commit | None:
         """Return the commit in flight, else one with everything dirty, else None when nothing changed.
@@ -75,20 +233,111 @@ class SlotTable:
         The same commit is returned until `committed` is called, so a retry after a lost answer is
         byte for byte the same.
         """
-        raise NotImplementedError
+        if self._in_flight is None and (self._facts_dirty or self.dirty_keys):
+            self._in_flight = self._pack_dirty()
+        return self._in_flight
+
+    def _pack_dirty(self) -> Commit:
+        board_set, board_del = self._pack_board()
+        entities_set: dict[bytes, bytes] = {}
+        entities_del: list[bytes] = []
+        for kind, entity_id in self._dirty_entities:
+            state = self._entities[kind].get(entity_id)
+            if state is None:
+                entities_del.append(layout.entity_field(kind, entity_id))
+            else:
+                entities_set[layout.entity_field(kind, entity_id)] = layout.pack_entity(state)
+        for table, key in self._dirty_rows:
+            row = self._rows.get(table, {}).get(key)
+            if row is None:
+                entities_del.append(layout.row_field(table, key))
+            else:
+                entities_set[layout.row_field(table, key)] = row
+        self._dirty_entities.clear()
+        self._dirty_rows.clear()
+        self._facts_dirty = False
+        return Commit(
+            self._owner, self._seq, dict(self.next_offset), board_set, board_del, entities_set, entities_del
+        )
+
+    def _pack_board(self) -> tuple[dict[bytes, bytes], list[bytes]]:
+        self.facts.resolution = self._panes.resolution.since_ms
+        board_set = {layout.FACTS_FIELD: layout.pack_facts(self.facts)}
+        board_del: list[bytes] = []
+        for number, cell in self._panes.new_cells:
+            board_set[layout.cell_field(number)] = layout.pack_cell(cell)
+        for key in self._panes.changed:
+            pane = self._panes.panes.get(key)
+            if pane is None:
+                board_del.append(layout.pane_field(key))
+            else:
+                board_set[layout.pane_field(key)] = layout.pack_pane(pane)
+        self._panes.new_cells.clear()
+        self._panes.changed.clear()
+        return board_set, board_del
 
     def committed(self) -> None:
         """Tell that the commit in flight is durable."""
-        raise NotImplementedError
+        assert self._in_flight is not None
+        self._in_flight = None
+        self._seq += 1
+
+    # Ageing
 
     def expire(self, *, now_ms: int) -> None:
-        """Forget entities and panes past their horizons; coarsen panes when there are too many."""
-        raise NotImplementedError
+        """Forget entities and panes past their horizons; coarsen panes when there are too many.
+
+        A deal or lead past retention takes its contributions along; an activity past its horizon
+        leaves its contributions in the panes and can no longer change them.
+        """
+        activity_newest_ms = self.facts.newest_ms.get(ACTIVITIES, _BEGINNING_OF_TIME_MS)
+        horizon_ms = activity_newest_ms - self._rules.activity_horizon_ms
+        activities = self._entities[EntityKind.ACTIVITY]
+        for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
+            self._drop(EntityKind.ACTIVITY, entity_id)
+        newest_ms = self.facts.newest_event_ms
+        base_ms = now_ms if self._rules.clock == "wall" or newest_ms is None else newest_ms
+        oldest_ms = base_ms - self._rules.retention_ms
+        for kind in (EntityKind.DEAL, EntityKind.LEAD):
+            entities = self._entities[kind]
+            for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
+                self._panes.retract(self._contributions(entities[entity_id]))
+                self._drop(kind, entity_id)
+        if self._panes.panes:
+            self._panes.forget_before(oldest_ms)
+            self._coarsen(base_ms)
+
+    def _coarsen(self, now_ms: int) -> None:
+        before = self._panes.resolution
+        self._panes.coarsen(now_ms=now_ms)
+        if self._panes.resolution != before:
+            self._facts_dirty = True
+
+    def _horizon_clock_ms(self, topic: str, now_ms: int) -> int:
+        return now_ms if self._rules.clock == "wall" else self.facts.newest_ms.get(topic, now_ms)
+
+    def _drop(self, kind: EntityKind, entity_id: str) -> None:
+        del self._entities[kind][entity_id]
+        self._dirty_entities.add((kind, entity_id))
+
+    # Faust tables
 
     def rows(self, table: str) -> dict[bytes, bytes]:
         """Return the rows of a Faust table kept in this slot."""
-        raise NotImplementedError
+        return self._rows.setdefault(table, {})
 
     def set_row(self, table: str, key: bytes, value: bytes | None) -> None:
         """Set or delete (None) a row of a Faust table; part of the next commit."""
-        raise NotImplementedError
+        rows = self.rows(table)
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value
+        self._dirty_rows.add((table, key))
+
+
+def _is_settled(state: State, horizon_ms: int) -> bool:
+    """Say whether an activity can no longer change what a window shows."""
+    assert type(state) is ActivityState
+    latest_ms = max(state.last_seen_ms, state.completed_at_ms or 0)
+    return latest_ms < horizon_ms

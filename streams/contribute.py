@@ -1,0 +1,177 @@
+"""Entity state in, its contributions out: the only translation from business fact to number. Pure.
+
+A contribution is (cell, event time, {measure key: value}). The set depends on the entity's state alone,
+never on how it came about, so taking the old set back and adding the new one is always exact.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from metrics.measures import BY_NAME, histogram_key
+from metrics.money import exponent_of, to_minor
+from metrics.panes import Cell
+from streams.entities import FIELDS, ActivityState, DealState, LeadState, State
+from streams.events import EntityKind
+
+_MILLION: Final = 1_000_000
+_STATUS_INDEX: Final = FIELDS[EntityKind.DEAL].index("status")
+
+CREATED = BY_NAME["created"].number
+WON = BY_NAME["won"].number
+LOST = BY_NAME["lost"].number
+WON_AMOUNT = BY_NAME["won_amount"].number
+LOST_AMOUNT = BY_NAME["lost_amount"].number
+WON_WITHOUT_AMOUNT = BY_NAME["won_without_amount"].number
+WON_CYCLE_TOTAL = BY_NAME["won_cycle_total"].number
+WON_CYCLE_COUNT = BY_NAME["won_cycle_count"].number
+WON_CYCLE = BY_NAME["won_cycle"]
+OPEN = BY_NAME["open"].number
+OPEN_AMOUNT = BY_NAME["open_amount"].number
+OPEN_WEIGHTED = BY_NAME["open_weighted"].number
+OPEN_WEIGHTED_MILLIONTHS = BY_NAME["open_weighted_millionths"].number
+LEADS_NEW = BY_NAME["leads_new"].number
+LEADS_QUALIFIED = BY_NAME["leads_qualified_total"].number
+LEADS_CONVERTED = BY_NAME["leads_converted_total"].number
+CALLS_WITH_CONVERSATION = BY_NAME["calls_with_conversation"].number
+TALK_DURATION = BY_NAME["talk_duration"].number
+ACTIVITIES_DONE = BY_NAME["activities_done"].number
+_DONE_BY_KIND: Final[dict[str, int]] = {
+    "call": BY_NAME["calls_done"].number,
+    "email": BY_NAME["emails_done"].number,
+    "meeting": BY_NAME["meetings_done"].number,
+    "demo": BY_NAME["demos_done"].number,
+    "proposal": BY_NAME["proposals_done"].number,
+    "appointment": BY_NAME["appointments_done"].number,
+    "follow_up": BY_NAME["follow_ups_done"].number,
+    "one_on_one": BY_NAME["one_on_ones_done"].number,
+    "training": BY_NAME["trainings_done"].number,
+}
+
+
+class Contribution(NamedTuple):
+    cell: Cell
+    time_ms: int
+    values: dict[int, int]
+
+
+Contributions = list[Contribution]
+
+
+def contribute(state: State, *, currency: str, stage_probability: Mapping[str, float]) -> Contributions:
+    """Return what the entity adds to the panes; an empty list when it counts nowhere.
+
+    `currency` is the floor's, for deals that do not say theirs; `stage_probability` serves deals
+    that carry no probability of their own.
+    """
+    if state.deleted:
+        return []
+    if type(state) is DealState:
+        return _deal(state, currency, stage_probability) if state.merged_into is None else []
+    if type(state) is LeadState:
+        return _lead(state) if state.merged_into is None else []
+    assert type(state) is ActivityState
+    return _activity(state)
+
+
+def _deal(deal: DealState, floor_currency: str, stage_probability: Mapping[str, float]) -> Contributions:
+    currency = deal.currency or floor_currency
+    exponent = exponent_of(currency)
+    assert exponent is not None, "decode and settings let only ISO 4217 codes in"
+    amount_minor = 0 if deal.amount is None else to_minor(deal.amount, exponent)
+    products = deal.products or ()
+    cell = Cell(
+        deal.rep_id or "",
+        deal.team_id or "",
+        products[0] if len(products) == 1 else "several" if products else "",
+        deal.source or "",
+        deal.region or "",
+        currency,
+    )
+    closed_at_ms = _closed_at_ms(deal)
+    contributions = _open_interval(deal, cell, amount_minor, closed_at_ms, stage_probability)
+    created_at_ms = deal.created_at_ms
+    if created_at_ms is not None:
+        contributions.append(Contribution(cell, created_at_ms, {CREATED: 1}))
+    if closed_at_ms is None:
+        return contributions
+    if deal.status == "lost":
+        values = {LOST: 1, LOST_AMOUNT: amount_minor}
+    else:
+        values = {WON: 1, WON_AMOUNT: amount_minor}
+        if deal.amount is None:
+            values[WON_WITHOUT_AMOUNT] = 1
+        if created_at_ms is not None:
+            cycle_ms = closed_at_ms - created_at_ms
+            values[WON_CYCLE_TOTAL] = cycle_ms
+            values[WON_CYCLE_COUNT] = 1
+            values[histogram_key(WON_CYCLE, cycle_ms)] = 1
+    contributions.append(Contribution(cell, closed_at_ms, values))
+    return contributions
+
+
+def _closed_at_ms(deal: DealState) -> int | None:
+    """Return when a won or lost deal closed: its closing time, else when its status was last written."""
+    if deal.status not in ("won", "lost"):
+        return None
+    if deal.closed_at_ms is not None:
+        return deal.closed_at_ms
+    return deal.stamps[deal.stamp_of[_STATUS_INDEX]][0]
+
+
+def _open_interval(
+    deal: DealState,
+    cell: Cell,
+    amount_minor: int,
+    closed_at_ms: int | None,
+    stage_probability: Mapping[str, float],
+) -> Contributions:
+    """Return +x where the deal opens and -x where it closes: open in [opened, closed)."""
+    opened_at_ms = deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms
+    if closed_at_ms is not None and closed_at_ms <= opened_at_ms:
+        return []
+    open_cell = cell._replace(stage=deal.stage or "")
+    probability = deal.probability
+    if probability is None:
+        probability = stage_probability.get(deal.stage or "", 0.0)
+    whole, millionths = divmod(amount_minor * round(probability * _MILLION), _MILLION)
+    values = {OPEN: 1}
+    if amount_minor:
+        values[OPEN_AMOUNT] = amount_minor
+    if whole:
+        values[OPEN_WEIGHTED] = whole
+    if millionths:
+        values[OPEN_WEIGHTED_MILLIONTHS] = millionths
+    contributions = [Contribution(open_cell, opened_at_ms, values)]
+    if closed_at_ms is not None:
+        contributions.append(
+            Contribution(open_cell, closed_at_ms, {key: -value for key, value in values.items()})
+        )
+    return contributions
+
+
+def _lead(lead: LeadState) -> Contributions:
+    cell = Cell(
+        rep=lead.rep_id or "", team=lead.team_id or "", source=lead.source or "", region=lead.region or ""
+    )
+    moments = (
+        (lead.created_at_ms, LEADS_NEW),
+        (lead.qualified_at_ms, LEADS_QUALIFIED),
+        (lead.converted_at_ms, LEADS_CONVERTED),
+    )
+    return [Contribution(cell, time_ms, {key: 1}) for time_ms, key in moments if time_ms is not None]
+
+
+def _activity(activity: ActivityState) -> Contributions:
+    if activity.completed_at_ms is None:
+        return []
+    cell = Cell(rep=activity.rep_id or "", team=activity.team_id or "", region=activity.region or "")
+    values = {ACTIVITIES_DONE: 1}
+    if activity.kind is not None:
+        values[_DONE_BY_KIND[activity.kind]] = 1
+    if activity.kind == "call":
+        if activity.outcome == "connected":
+            values[CALLS_WITH_CONVERSATION] = 1
+        if activity.duration_seconds:
+            values[TALK_DURATION] = round(activity.duration_seconds * 1000)
+    return [Contribution(cell, activity.completed_at_ms, values)]
+

@@ -1,0 +1,156 @@
+"""A slot's panes in memory: adds and takes back contributions, knows which panes changed, ages them.
+
+Comes in: contributions. Goes out: pane values by key, exact at every moment. Never reads a clock and
+knows no entity, no store.
+"""
+
+from metrics.measures import is_level
+from metrics.panes import (
+    DAY_TIER,
+    EXACT,
+    FINEST,
+    TIERS,
+    Cell,
+    DayStart,
+    Resolution,
+    pane_start_ms,
+)
+from streams.contribute import Contributions
+from streams.layout import PaneKey, PaneValues
+
+# Coarsening goes this far below the limit, so that it runs now and then and not at every batch.
+_COARSEN_TO = 0.9
+
+
+class PaneStore:
+    """Panes of one slot. `changed` and `new_cells` collect what the next commit must write."""
+
+    def __init__(self, *, day_start: DayStart, panes_max: int, resolution: Resolution = FINEST) -> None:
+        self._day_start = day_start
+        self._panes_max = panes_max
+        self.resolution = resolution
+        self.panes: dict[PaneKey, PaneValues] = {}
+        self.cells: dict[Cell, int] = {}
+        self.changed: set[PaneKey] = set()
+        self.new_cells: list[tuple[int, Cell]] = []
+        self._next_cell = 0
+
+    def load_cell(self, number: int, cell: Cell) -> None:
+        self.cells[cell] = number
+        self._next_cell = max(self._next_cell, number + 1)
+
+    def add(self, contributions: Contributions) -> None:
+        self._apply(contributions, 1)
+
+    def retract(self, contributions: Contributions) -> None:
+        self._apply(contributions, -1)
+
+    def _apply(self, contributions: Contributions, sign: int) -> None:
+        panes, changed = self.panes, self.changed
+        exact_since_ms, kept_since_ms = self.resolution.since_ms[EXACT], self.resolution.since_ms[DAY_TIER]
+        for cell, time_ms, values in contributions:
+            number = self.cells.get(cell)
+            if number is None:
+                number = self._new_cell(cell)
+            if time_ms >= exact_since_ms:
+                key = PaneKey(number, time_ms, EXACT)
+            else:
+                key = self._key(number, time_ms)
+            pane = panes.get(key)
+            if pane is None:
+                pane = panes[key] = {}
+            for measure, value in values.items():
+                if time_ms < kept_since_ms and not is_level(measure):
+                    continue  # its pane has been forgotten, and so had this value
+                total = pane.get(measure, 0) + sign * value
+                if total:
+                    pane[measure] = total
+                else:
+                    pane.pop(measure, None)
+            if not pane:
+                del panes[key]
+            changed.add(key)
+
+    def _new_cell(self, cell: Cell) -> int:
+        number = self._next_cell
+        self._next_cell += 1
+        self.cells[cell] = number
+        self.new_cells.append((number, cell))
+        return number
+
+    def _key(self, cell: int, time_ms: int) -> PaneKey:
+        tier = self.resolution.tier_at(time_ms)
+        return PaneKey(cell, pane_start_ms(time_ms, tier=tier, day_start=self._day_start), tier)
+
+    def forget_before(self, time_ms: int) -> None:
+        """Drop everything but levels before the start of the local day that holds the time."""
+        since_ms = self._day_start(time_ms)
+        if since_ms <= self.resolution.since_ms[DAY_TIER]:
+            return
+        for key in [key for key in self.panes if key.start_ms < since_ms]:
+            pane = self.panes[key]
+            kept = {measure: value for measure, value in pane.items() if is_level(measure)}
+            if len(kept) == len(pane):
+                continue
+            if kept:
+                self.panes[key] = kept
+            else:
+                del self.panes[key]
+            self.changed.add(key)
+        since = [max(each, since_ms) for each in self.resolution.since_ms[:DAY_TIER]]
+        self.resolution = Resolution((*since, since_ms))
+
+    @property
+    def is_crowded(self) -> bool:
+        return len(self.panes) > self._panes_max
+
+    def coarsen(self, *, now_ms: int) -> None:
+        """Merge the oldest fine panes into wider ones until there is room, finest width first.
+
+        A width the live windows still need is left alone, so the limit can be passed: then only
+        the arrival of new facts grows it, and `is_crowded` stays true.
+        """
+        goal = int(self._panes_max * _COARSEN_TO)
+        for tier in range(DAY_TIER):
+            while len(self.panes) > goal and self._coarsen_tier(tier, now_ms - TIERS[tier].keep_ms, goal):
+                pass
+
+    def _coarsen_tier(self, tier: int, before_ms: int, goal: int) -> bool:
+        """Move the frontier of one tier forward; False when nothing more can move."""
+        starts = sorted(key.start_ms for key in self.panes if key.tier == tier and key.start_ms < before_ms)
+        if not starts:
+            return False
+        surplus = len(self.panes) - goal
+        frontier_ms = min(before_ms, starts[min(len(starts) - 1, 2 * surplus)] + 1)
+        frontier_ms = pane_start_ms(frontier_ms, tier=tier + 1, day_start=self._day_start)
+        if frontier_ms <= starts[0]:
+            # Everything old lies in one wider pane: take the whole of it, if it is past.
+            frontier_ms = self._next_pane_ms(starts[0], tier + 1)
+            if frontier_ms > before_ms:
+                return False
+        since = list(self.resolution.since_ms)
+        since[tier] = frontier_ms
+        self.resolution = Resolution(tuple(since))
+        for key in [key for key in self.panes if key.tier == tier and key.start_ms < frontier_ms]:
+            self._move(key)
+        return True
+
+    def _next_pane_ms(self, time_ms: int, tier: int) -> int:
+        start_ms = pane_start_ms(time_ms, tier=tier, day_start=self._day_start)
+        if tier == DAY_TIER:
+            return self._day_start(start_ms + 26 * 3_600_000)  # a local day has 23 to 25 hours
+        return start_ms + TIERS[tier].width_ms
+
+    def _move(self, key: PaneKey) -> None:
+        wider = self._key(key.cell, key.start_ms)
+        target = self.panes.setdefault(wider, {})
+        for measure, value in self.panes.pop(key).items():
+            total = target.get(measure, 0) + value
+            if total:
+                target[measure] = total
+            else:
+                target.pop(measure, None)
+        if not target:
+            del self.panes[wider]
+        self.changed.add(key)
+        self.changed.add(wider)
