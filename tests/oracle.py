@@ -1,0 +1,397 @@
+"""The numbers computed the slow, obvious way: a list of CloudEvents in, every KPI of every window out.
+
+Written from the sentences that define the KPIs; shares no line and no constant with the product, so
+that an error in one is not repeated in the other. It keeps every event, sorts nothing, adds up with
+plain loops and answers in exact fractions. Money is in major units, durations are in seconds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple, TypeVar
+
+from tests.oracle_windows import WINDOWS, Floor, Span, window_pair
+
+CloudEvent = Mapping[str, object]
+
+LEVELS = ("floor", "team", "rep")
+NOBODY = "unassigned"
+
+MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
+
+KPI_OF_ACTIVITY: Mapping[str, str] = {
+    "call": "calls",
+    "email": "emails",
+    "meeting": "meetings",
+    "demo": "demos",
+    "proposal": "proposals",
+    "appointment": "appointments_set",
+    "one_on_one": "one_on_ones",
+    "training": "trainings",
+}
+
+
+class Sample(NamedTuple):
+    """What one number is about. `window` is empty for what is open at the as-of instant."""
+
+    kpi: str
+    level: str
+    key: str
+    window: str
+    quantile: float | None = None
+
+
+class Answer(NamedTuple):
+    """The number and its previous twin; None where there is nothing to divide by."""
+
+    value: Fraction | None
+    previous: Fraction | None
+
+
+@dataclass(frozen=True)
+class Deal:
+    rep: str
+    team: str
+    stage: str
+    status: str  # open, won or lost
+    first_ms: int  # time of its first event
+    created_ms: int | None
+    closed_ms: int | None  # when it was won or lost
+    amount: Fraction  # in the reporting currency; 0 when it has none or another currency
+    probability: Fraction = Fraction(0)
+    has_amount: bool = True
+
+
+@dataclass(frozen=True)
+class Lead:
+    rep: str
+    team: str
+    created_ms: int | None
+    qualified_ms: int | None
+    converted_ms: int | None
+
+
+@dataclass(frozen=True)
+class Activity:
+    rep: str
+    team: str
+    kind: str
+    completed_ms: int
+    connected: bool
+    duration: Fraction
+
+
+@dataclass
+class Books:
+    """Everything that counts, after corrections, deletions and merges."""
+
+    deals: list[Deal] = field(default_factory=list)
+    leads: list[Lead] = field(default_factory=list)
+    activities: list[Activity] = field(default_factory=list)
+
+
+# ---- from events to books -------------------------------------------------------------------------
+
+
+class Write(NamedTuple):
+    time_ms: int
+    event_id: str
+    value: object
+
+
+@dataclass
+class Record:
+    """One deal, lead or activity: every write ever made to each of its fields."""
+
+    writes: dict[str, list[Write]] = field(default_factory=dict)
+    first_ms: int | None = None
+
+    def newest(self, name: str) -> Write | None:
+        return max(self.writes.get(name, ()), key=lambda write: (write.time_ms, write.event_id), default=None)
+
+    def get(self, name: str) -> object:
+        write = self.newest(name)
+        return None if write is None else write.value
+
+    def text(self, name: str) -> str:
+        value = self.get(name)
+        return "" if value is None else str(value)
+
+    def instant(self, name: str) -> int | None:
+        value = self.get(name)
+        if isinstance(value, str):
+            return milliseconds(value)
+        assert value is None or isinstance(value, int)
+        return value
+
+
+def milliseconds(rfc3339: str) -> int:
+    moment = datetime.fromisoformat(rfc3339)
+    assert moment.tzinfo is not None, rfc3339
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _meaning(kind: str, verb: str, data: Mapping[str, object], time_ms: int) -> dict[str, object]:
+    """Return what an event of this type writes beside or instead of its data fields."""
+    given = dict(data)
+    match kind, verb:
+        case (("deal" | "lead"), "created"):
+            given.setdefault("created_at", time_ms)
+        case "deal", ("won" | "lost"):
+            given["status"] = verb
+            given.setdefault("closed_at", time_ms)
+        case "deal", "reopened":
+            given["status"] = "open"
+            given.setdefault("closed_at", None)
+        case "lead", ("qualified" | "converted"):
+            given[f"{verb}_at"] = time_ms
+        case "activity", "completed":
+            given.setdefault("completed_at", time_ms)
+        case _, "deleted":
+            given["deleted"] = True
+        case _, "restored":
+            given["deleted"] = False
+            given["merged_into"] = None
+    return given
+
+
+def records_of(events: Iterable[CloudEvent]) -> dict[tuple[str, str], Record]:
+    records: dict[tuple[str, str], Record] = {}
+    for event in events:
+        _, kind, verb = str(event["type"]).split(".")
+        data = event["data"]
+        assert isinstance(data, Mapping)
+        time_ms = milliseconds(str(event["time"]))
+        record = records.setdefault((kind, str(data[f"{kind}_id"])), Record())
+        record.first_ms = time_ms if record.first_ms is None else min(record.first_ms, time_ms)
+        for name, value in _meaning(kind, verb, data, time_ms).items():
+            record.writes.setdefault(name, []).append(Write(time_ms, str(event["id"]), value))
+    return records
+
+
+def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
+    books = Books()
+    for (kind, _), record in records_of(events).items():
+        if record.get("deleted") or record.get("merged_into") is not None:
+            continue
+        if kind == "deal":
+            books.deals.append(_deal(record, floor))
+        elif kind == "lead":
+            books.leads.append(_lead(record))
+        elif record.get("completed_at") is not None:
+            books.activities.append(_activity(record))
+    return books
+
+
+def _deal(record: Record, floor: Floor) -> Deal:
+    status = record.text("status") or "open"
+    closed_ms = None
+    if status != "open":
+        status_write = record.newest("status")
+        assert status_write is not None
+        closed_ms = record.instant("closed_at")
+        closed_ms = status_write.time_ms if closed_ms is None else closed_ms
+    assert record.first_ms is not None
+    stage, own = record.text("stage"), record.get("probability")
+    chance = floor.stage_probability.get(stage, 0) if own is None else own
+    currency = record.text("currency") or floor.currency
+    amount = _whole_minor_units(record.get("amount"), currency)
+    return Deal(
+        rep=record.text("rep_id"),
+        team=record.text("team_id"),
+        stage=stage,
+        status=status,
+        first_ms=record.first_ms,
+        created_ms=record.instant("created_at"),
+        closed_ms=closed_ms,
+        amount=amount if currency == floor.currency else Fraction(0),
+        probability=Fraction(Decimal(str(chance))),
+        has_amount=amount != 0,
+    )
+
+
+def _whole_minor_units(amount: object, currency: str) -> Fraction:
+    """Return the amount as the currency can pay it: a finer one is rounded, ties to the even unit."""
+    if amount is None:
+        return Fraction(0)
+    scale = 10 ** MINOR_DIGITS[currency]
+    return Fraction(round(Fraction(Decimal(str(amount))) * scale), scale)
+
+
+def _lead(record: Record) -> Lead:
+    return Lead(
+        rep=record.text("rep_id"),
+        team=record.text("team_id"),
+        created_ms=record.instant("created_at"),
+        qualified_ms=record.instant("qualified_at"),
+        converted_ms=record.instant("converted_at"),
+    )
+
+
+def _activity(record: Record) -> Activity:
+    completed_ms, duration = record.instant("completed_at"), record.get("duration_seconds")
+    assert completed_ms is not None
+    return Activity(
+        rep=record.text("rep_id"),
+        team=record.text("team_id"),
+        kind=record.text("kind"),
+        completed_ms=completed_ms,
+        connected=record.get("outcome") == "connected",
+        duration=Fraction(0) if duration is None else Fraction(Decimal(str(duration))),
+    )
+
+
+# ---- from books to numbers ------------------------------------------------------------------------
+
+Numbers = dict[tuple[str, float | None], Fraction | None]
+Member = TypeVar("Member", Deal, Lead, Activity)
+
+
+def _in(span: Span, time_ms: int | None) -> bool:
+    return time_ms is not None and span.holds(time_ms)
+
+
+def _of(level: str, key: str, member: Deal | Lead | Activity) -> bool:
+    if level == "floor":
+        return True
+    if level == "stage":
+        return isinstance(member, Deal) and (member.stage or NOBODY) == key
+    return ((member.team if level == "team" else member.rep) or NOBODY) == key
+
+
+def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction | None:
+    return Fraction(numerator) / denominator if denominator else None
+
+
+def exact_quantile(values: Sequence[Fraction], quantile: float) -> Fraction:
+    """Return the quantile by linear interpolation between the two closest ranks."""
+    ordered = sorted(values)
+    position = Fraction(str(quantile)) * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
+    won = [deal for deal in deals if deal.status == "won" and _in(span, deal.closed_ms)]
+    lost = [deal for deal in deals if deal.status == "lost" and _in(span, deal.closed_ms)]
+    created = [deal for deal in deals if _in(span, deal.created_ms)]
+    revenue = sum((deal.amount for deal in won), Fraction(0))
+    lost_amount = sum((deal.amount for deal in lost), Fraction(0))
+    cycles = [
+        Fraction(deal.closed_ms - deal.created_ms, 1000)
+        for deal in won
+        if deal.closed_ms is not None and deal.created_ms is not None
+    ]
+    return {
+        ("revenue", None): revenue,
+        ("deals_won", None): Fraction(len(won)),
+        ("deals_lost", None): Fraction(len(lost)),
+        ("deals_created", None): Fraction(len(created)),
+        ("deals_won_without_amount", None): Fraction(sum(not deal.has_amount for deal in won)),
+        ("average_deal_size", None): _ratio(revenue, len(won)),
+        ("win_rate", None): _ratio(len(won), len(won) + len(lost)),
+        ("win_rate_value", None): _ratio(revenue, revenue + lost_amount),
+        ("sales_cycle", None): _ratio(sum(cycles, Fraction(0)), len(cycles)),
+        ("sales_cycle", 0.5): exact_quantile(cycles, 0.5) if cycles else None,
+        ("sales_cycle", 0.9): exact_quantile(cycles, 0.9) if cycles else None,
+    }
+
+
+def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
+    created = sum(_in(span, lead.created_ms) for lead in leads)
+    converted = sum(_in(span, lead.converted_ms) for lead in leads)
+    return {
+        ("leads_created", None): Fraction(created),
+        ("leads_qualified", None): Fraction(sum(_in(span, lead.qualified_ms) for lead in leads)),
+        ("leads_converted", None): Fraction(converted),
+        ("lead_conversion_period", None): _ratio(converted, created),
+    }
+
+
+def activity_numbers(activities: Sequence[Activity], span: Span) -> Numbers:
+    done = [activity for activity in activities if span.holds(activity.completed_ms)]
+    calls = [activity for activity in done if activity.kind == "call"]
+    numbers: Numbers = {
+        (kpi, None): Fraction(sum(activity.kind == kind for activity in done))
+        for kind, kpi in KPI_OF_ACTIVITY.items()
+    }
+    numbers["calls_connected", None] = Fraction(sum(call.connected for call in calls))
+    numbers["talk_time", None] = sum((call.duration for call in calls), Fraction(0))
+    numbers["activities", None] = Fraction(len(done))
+    return numbers
+
+
+def open_numbers(deals: Sequence[Deal], as_of_ms: int) -> Numbers:
+    """Return what is open at the as-of instant: begun before it, and not closed before it."""
+    open_deals = []
+    for deal in deals:
+        start_ms = deal.first_ms if deal.created_ms is None else deal.created_ms
+        if deal.closed_ms is not None and deal.closed_ms <= start_ms:
+            continue
+        if start_ms < as_of_ms and (deal.closed_ms is None or as_of_ms <= deal.closed_ms):
+            open_deals.append(deal)
+    weighted = sum((deal.amount * deal.probability for deal in open_deals), Fraction(0))
+    return {
+        ("open_deals", None): Fraction(len(open_deals)),
+        ("pipeline_value", None): sum((deal.amount for deal in open_deals), Fraction(0)),
+        ("weighted_pipeline", None): weighted,
+    }
+
+
+def keys_of(books: Books, level: str) -> list[str]:
+    members: list[Deal | Lead | Activity] = [*books.deals, *books.leads, *books.activities]
+    match level:
+        case "floor":
+            return [""]
+        case "team":
+            return sorted({member.team or NOBODY for member in members})
+        case "rep":
+            return sorted({member.rep or NOBODY for member in members})
+        case _:
+            return sorted({deal.stage or NOBODY for deal in books.deals})
+
+
+def _share(members: Sequence[Member], level: str, key: str) -> list[Member]:
+    return [member for member in members if _of(level, key, member)]
+
+
+def answers(
+    books: Books, as_of_ms: int, floor: Floor, *, windows: Sequence[str] = WINDOWS
+) -> dict[Sample, Answer]:
+    """Return every KPI of every window, with its previous twin, for floor, teams and reps."""
+    result: dict[Sample, Answer] = {}
+    spans = {window: window_pair(window, as_of_ms, floor) for window in windows}
+    for level in LEVELS:
+        for key in keys_of(books, level):
+            deals, leads = _share(books.deals, level, key), _share(books.leads, level, key)
+            activities = _share(books.activities, level, key)
+
+            def numbers(
+                span: Span, d: list[Deal] = deals, le: list[Lead] = leads, a: list[Activity] = activities
+            ) -> Numbers:
+                return deal_numbers(d, span) | lead_numbers(le, span) | activity_numbers(a, span)
+
+            for window, pair in spans.items():
+                _pair_up(result, (level, key, window), numbers, pair.now, pair.previous)
+            for (kpi, quantile), value in open_numbers(deals, as_of_ms).items():
+                result[Sample(kpi, level, key, "", quantile)] = Answer(value, None)
+    for key in keys_of(books, "stage"):
+        for (kpi, _), value in open_numbers(_share(books.deals, "stage", key), as_of_ms).items():
+            result[Sample(kpi, "stage", key, "")] = Answer(value, None)
+    return result
+
+
+def _pair_up(
+    result: dict[Sample, Answer],
+    place: tuple[str, str, str],
+    numbers: Callable[[Span], Numbers],
+    now: Span,
+    previous: Span,
+) -> None:
+    level, key, window = place
+    before = numbers(previous)
+    for (kpi, quantile), value in numbers(now).items():
+        result[Sample(kpi, level, key, window, quantile)] = Answer(value, before[kpi, quantile])
