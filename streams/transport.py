@@ -1,0 +1,206 @@
+"""Faust's Kafka transport, handing agents one message per fetched batch and partition.
+
+Comes in: fetched records. Goes out: messages whose value is the list of aiokafka records of one
+partition, whose offset is the last one's. It seeks where the app's slot keeper says, never to the
+offsets committed in Kafka, and never decides which records count.
+
+Paying Faust once per batch instead of once per record is what makes it fast; everything else here
+closes a hole between Faust and aiokafka, each named where it is closed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from typing import Any, Protocol, TypeVar, cast
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+from mode import Service
+from mode.threads import WorkerThread
+
+from streams.logs import fields
+from streams.topics import SOURCES
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Offsets = dict[TopicPartition, int]
+
+COORDINATOR_CHECK_SECONDS = 1.0
+COORDINATOR_ERRORS_MAX = 10
+"""aiokafka heals most coordinator errors at once when they are looked at; ten in a row are not healing."""
+
+
+class SlotKeeper(Protocol):
+    """Who decides where reading goes on. The app carries one as `app.keeper`."""
+
+    async def take_over(self, partitions: set[TopicPartition], reader: "BatchConsumer") -> Offsets:
+        """Claim and load the slots of these partitions; return where to read on. Keeps its own deadline."""
+
+    def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Tell that the log holds no such offsets."""
+
+    def coordinator_error(self, error: Exception) -> None: ...
+
+
+class _DaemonThread(WorkerThread):
+    """A consumer thread that hangs must not keep a crashed process alive."""
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    Worker = _DaemonThread
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Without changelog tables Faust picks round robin, which gives partition p of two topics to two
+        # workers; and it fixes the fetch wait at 1.5 s.
+        consumer._partition_assignment_strategy = [RangePartitionAssignor]
+        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        return consumer
+
+
+class _NoReadOffsets(dict[TP, int | None]):
+    """Switches off Faust's own "already read" filter, which silently drops records after a seek back.
+
+    The keeper judges every batch by contiguity instead.
+    """
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+
+class BatchConsumer(driver.Consumer):
+    """Yields one message per partition and poll; seeks where the keeper says."""
+
+    _read_offset: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _NoReadOffsets()
+
+    @property
+    def keeper(self) -> SlotKeeper:
+        return cast(SlotKeeper, self.app.keeper)
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Fetch once and yield each partition's records as one message.
+
+        What is dropped here, because the flow stopped or the group's generation changed, is read again:
+        both end in `perform_seek`. Paused partitions are not filtered out, for no seek would follow.
+        """
+        generation_id = self.app.consumer_generation_id
+        try:
+            records, _active = await self._wait_next_records(timeout)
+        except OffsetOutOfRangeError as error:
+            self.keeper.out_of_range(error.args[0])
+            return
+        if records is None or self.should_stop:
+            return
+        for tp, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation_id:
+                return
+            if batch:
+                last = batch[-1]
+                yield tp, ConsumerMessage(
+                    last.topic,
+                    last.partition,
+                    last.offset,
+                    last.timestamp / 1000.0,
+                    last.timestamp_type,
+                    None,
+                    b"",
+                    batch,
+                    None,
+                    0,
+                    0,
+                    tp,
+                    generation_id=generation_id,
+                )
+
+    async def perform_seek(self) -> None:
+        """Seek to where the slots' checkpoints end. The only place where a seek survives a rebalance."""
+        sources = {tp for tp in self.assignment() if tp.topic in SOURCES}
+        await self.seek_to(await self.keeper.take_over(sources, self))
+
+    async def seek_to(self, positions: Mapping[TopicPartition, int]) -> None:
+        if positions:
+            await self.seek_wait({TP(*tp): offset for tp, offset in positions.items()})
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self.pause_partitions({TP(*tp) for tp in partitions})
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self.resume_partitions({TP(*tp) for tp in partitions} & self.assignment())
+
+    async def earliest(self, partitions: Iterable[TopicPartition]) -> Offsets:
+        return await self._in_thread(self._aiokafka.beginning_offsets(list(partitions)))
+
+    async def ends(self, partitions: Iterable[TopicPartition]) -> Offsets:
+        return await self._in_thread(self._aiokafka.end_offsets(list(partitions)))
+
+    def high_watermark(self, partition: TopicPartition) -> int | None:
+        """Return the log's end as the last fetch answer told it; None before the first one."""
+        if TP(*partition) not in self.assignment():
+            return None
+        return cast("int | None", self._aiokafka.highwater(partition))
+
+    async def report_offsets(self, offsets: Offsets) -> None:
+        """Commit offsets to Kafka, so that lag can be watched from outside. They are never read back."""
+        await self._in_thread(
+            self._aiokafka.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+        )
+
+    @property
+    def _aiokafka(self) -> Any:
+        return self._thread._ensure_consumer()
+
+    async def _in_thread(self, call: Coroutine[Any, Any, T]) -> T:
+        # Not the thread's method queue: its two workers also carry fetches and seeks, which a slow
+        # broker's answer to this call would hold up.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, self._thread.thread_loop))
+
+    @Service.task
+    async def _watch_coordinator(self) -> None:
+        """Look at the group coordinator's errors, as aiokafka's own `getmany` would.
+
+        Faust fetches past it; an error nobody looks at leaves a worker that lives and reads nothing.
+        """
+        errors = 0
+        while not self.should_stop:
+            await self.sleep(COORDINATOR_CHECK_SECONDS)
+            consumer = self._thread._consumer
+            if self.should_stop or consumer is None or consumer._coordinator is None:
+                continue
+            try:
+                await self._in_thread(_check(consumer))
+                errors = 0
+            except Exception as error:  # noqa: BLE001  whatever it is, the coordinator named it
+                errors += 1
+                self.keeper.coordinator_error(error)
+                log.warning(fields("coordinator error", error=type(error).__name__, in_a_row=errors))
+                if errors >= COORDINATOR_ERRORS_MAX:
+                    await self.app.crash(error)
+
+
+async def _check(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    consumer._coordinator.check_errors()
+
+
+class BatchTransport(driver.Transport):
+    """Reached by the broker scheme `salesfloor://`."""
+
+    Consumer = BatchConsumer
