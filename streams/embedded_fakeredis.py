@@ -1,4 +1,4 @@
-"""`python -m streams.embedded_fakeredis PORT`: a Redis in Python for machines that have no real one. Serves until killed."""
+"""`python -m streams.embedded_fakeredis PORT`: a Redis in Python, where no real one is. Until killed."""
 
 import sys
 

