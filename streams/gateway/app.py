@@ -1,0 +1,190 @@
+"""HTTP requests with CloudEvents in; 202 out once Kafka has them all, else a refusal that says what to fix.
+
+Every event is decoded as a worker would before anything is produced. A batch is taken whole or not at
+all. Never keeps an event: what was not acknowledged is the sender's to send again, which changes nothing
+twice.
+"""
+
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.clock import Clock
+from streams.decode import check_times, decode
+from streams.events import ActivityChanges, EntityKind, Event, Rejected
+from streams.gateway.sender import KafkaAway, Outgoing, Sender
+from streams.logs import fields
+from streams.topics import TOPIC_OF_KIND
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES_MAX = 1 << 20
+SINGLE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+_ERRORS_SHOWN_MAX = 100
+
+_KIND_OF_PREFIX = {f"sales.{kind}.": kind for kind in EntityKind}
+_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class _Head(msgspec.Struct):
+    """What is needed to find an event's topic and partition before it is decoded."""
+
+    type: str = ""
+    id: str = ""
+    partitionkey: str = ""
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+SENDER = web.AppKey("sender", Sender)
+CLOCK = web.AppKey("clock", Clock)
+TOKEN = web.AppKey("token", bytes)
+RETENTION_MS = web.AppKey("retention_ms", int)
+
+
+class Refused(Exception):
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def create_app(sender: Sender, clock: Clock, *, token: str | None, retention_ms: int) -> web.Application:
+    """Build the gateway. Without a token it stands, but lets nobody in."""
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_plain_errors])
+    app[SENDER], app[CLOCK] = sender, clock
+    app[TOKEN] = (token or "").encode()
+    app[RETENTION_MS] = retention_ms
+    app.router.add_post("/events", _post_events)
+    app.router.add_get("/-/healthy", _healthy)
+    app.router.add_get("/-/ready", _ready)
+    return app
+
+
+async def _post_events(request: web.Request) -> web.Response:
+    _check_token(request)
+    if request.content_type not in (SINGLE, BATCH):
+        raise _error(web.HTTPUnsupportedMediaType, f"send Content-Type: {SINGLE} or {BATCH}")
+    bodies = _split(await request.read(), batch=request.content_type == BATCH)
+    outgoing: list[Outgoing] = []
+    errors: list[dict[str, Any]] = []
+    now_ms = request.app[CLOCK].now_ms()
+    for index, body in enumerate(bodies):
+        try:
+            outgoing.append(_check(body, now_ms=now_ms, oldest_ms=now_ms - request.app[RETENTION_MS]))
+        except Refused as refused:
+            errors.append({"index": index, "reason": refused.reason, "detail": refused.detail})
+    if errors:
+        raise _error(
+            web.HTTPBadRequest,
+            f"{len(errors)} of {len(bodies)} events are wrong and none was taken; mend them, send all again",
+            errors=errors[:_ERRORS_SHOWN_MAX],
+        )
+    try:
+        await request.app[SENDER].send(outgoing)
+    except KafkaAway as away:
+        log.warning(fields("events not taken", role="gateway", events=len(outgoing), reason=away))
+        raise _error(
+            web.HTTPServiceUnavailable,
+            "Kafka did not acknowledge; send the same again later, it changes nothing twice",
+            headers={"Retry-After": "5"},
+        ) from away
+    return web.json_response({"accepted": len(outgoing)}, status=202)
+
+
+def _check_token(request: web.Request) -> None:
+    expected = request.app[TOKEN]
+    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+    same = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected)
+    if not expected or scheme.lower() != "bearer" or not same:
+        raise _error(
+            web.HTTPUnauthorized,
+            "send Authorization: Bearer TOKEN with the token that the gateway was started with",
+            headers={"WWW-Authenticate": 'Bearer realm="salesfloor"'},
+        )
+
+
+def _split(body: bytes, *, batch: bool) -> list[bytes]:
+    if not batch:
+        return [body]
+    try:
+        return [bytes(raw) for raw in _decode_batch(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _error(web.HTTPBadRequest, f"the body is no JSON array of events: {error}") from error
+
+
+def _check(body: bytes, *, now_ms: int, oldest_ms: int) -> Outgoing:
+    """Decide topic and key of one event, decoded as the workers will decode it."""
+    try:
+        head = _decode_head(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("malformed", str(error)[:200]) from None
+    kind = next((kind for prefix, kind in _KIND_OF_PREFIX.items() if head.type.startswith(prefix)), None)
+    if kind is None:
+        known = ", ".join(f"{prefix}*" for prefix in _KIND_OF_PREFIX)
+        raise Refused("unknown_type", f"$.type is {head.type[:80]!r}; known are {known}")
+    decoded = decode(body, (), kind=kind)
+    if isinstance(decoded, Event):
+        decoded = check_times(decoded, now_ms=now_ms, oldest_ms=oldest_ms) or decoded
+    if isinstance(decoded, Rejected):
+        raise Refused(decoded.reason, decoded.detail)
+    if isinstance(decoded, Event):
+        return Outgoing(TOPIC_OF_KIND[kind], (head.partitionkey or _key_of(decoded)).encode(), body)
+    # Of a newer version of the contract: the workers count it and leave it alone.
+    return Outgoing(TOPIC_OF_KIND[kind], (head.partitionkey or head.id).encode(), body)
+
+
+def _key_of(event: Event) -> str:
+    """Return the id whose partition holds the event: an activity lies with what it concerns."""
+    changes = event.changes
+    if not isinstance(changes, ActivityChanges):
+        return event.entity_id
+    for concerned in (changes.deal_id, changes.lead_id, changes.rep_id):
+        if isinstance(concerned, str) and concerned:
+            return concerned
+    raise Refused(
+        "missing_id",
+        "$.data of an activity must say whom it concerns: deal_id, lead_id or rep_id",
+    )
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if request.app[SENDER].ready:
+        return web.Response(text="ok\n")
+    return web.Response(text="no connection to Kafka yet\n", status=503)
+
+
+def _error(
+    kind: type[web.HTTPError], message: str, *, headers: dict[str, str] | None = None, **more: object
+) -> web.HTTPError:
+    text = json.dumps({"error": message, **more})
+    return kind(text=text, content_type="application/json", headers=headers)
+
+
+@web.middleware
+async def _plain_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        raise web.HTTPRequestEntityTooLarge(
+            max_size=BODY_BYTES_MAX,
+            actual_size=request.content_length or BODY_BYTES_MAX,
+            text=json.dumps(
+                {"error": f"the body is larger than {BODY_BYTES_MAX} bytes; send smaller batches"}
+            ),
+            content_type="application/json",
+        ) from None
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

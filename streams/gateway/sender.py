@@ -1,0 +1,117 @@
+"""Checked records in, acknowledged Kafka records out. Never answers before every in-sync replica has them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from streams.kafka_client import client_options
+from streams.logs import fields
+from streams.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+# A sender on the web waits for the answer: past 10 s it is better told to come again (503, Retry-After).
+SEND_TIMEOUT_SECONDS = 10.0
+_RETRY_FIRST_SECONDS = 0.5
+_RETRY_LAST_SECONDS = 15.0
+# The record limit of the contract is 1 MiB of value; the key, headers and batch frame come on top.
+_REQUEST_BYTES_MAX = (1 << 20) + 16_384
+
+
+class KafkaAway(Exception):
+    """Kafka did not take the records. Nothing is promised about them; sending them again is harmless."""
+
+
+class Outgoing(NamedTuple):
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Sender(Protocol):
+    @property
+    def ready(self) -> bool: ...
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Return when all records are acknowledged by all in-sync replicas, else raise `KafkaAway`."""
+
+
+class KafkaSender:
+    """A producer that waits for its brokers as long as it takes."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._producer is not None
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if self._producer is None:
+            raise KafkaAway(f"no connection to {self._settings.bootstrap} yet")
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+                pending = [
+                    await self._producer.send(record.topic, record.value, key=record.key)
+                    for record in records
+                ]
+                await asyncio.gather(*pending)
+        except MessageSizeTooLargeError as error:
+            raise KafkaAway(f"the broker refuses records of this size: {error}") from error
+        except TimeoutError:
+            raise KafkaAway(f"no acknowledgement within {SEND_TIMEOUT_SECONDS:.0f} s") from None
+        except KafkaError as error:
+            raise KafkaAway(str(error) or type(error).__name__) from error
+
+    async def connect(self) -> None:
+        """Try until a broker answers, saying so once and then at longer and longer intervals."""
+        wait_seconds = _RETRY_FIRST_SECONDS
+        while True:
+            producer = AIOKafkaProducer(
+                **client_options(self._settings, client_id="salesfloor-gateway"),
+                acks="all",
+                request_timeout_ms=int(SEND_TIMEOUT_SECONDS * 1000),
+                max_request_size=_REQUEST_BYTES_MAX,
+            )
+            try:
+                await producer.start()
+            except KafkaError as error:
+                await producer.stop()
+                log.warning(
+                    fields(
+                        "no Kafka yet",
+                        role="gateway",
+                        kafka=self._settings.bootstrap,
+                        reason=error,
+                        retry_in_seconds=wait_seconds,
+                    )
+                )
+                await asyncio.sleep(wait_seconds)
+                wait_seconds = min(wait_seconds * 2, _RETRY_LAST_SECONDS)
+            else:
+                self._producer = producer
+                return
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
+@asynccontextmanager
+async def kafka_sender(settings: KafkaSettings) -> AsyncIterator[KafkaSender]:
+    """Yield a sender at once; it connects on its own and is `ready` when it has."""
+    sender = KafkaSender(settings)
+    connecting = asyncio.create_task(sender.connect(), name="gateway connects to Kafka")
+    try:
+        yield sender
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        await sender.close()

@@ -1,0 +1,207 @@
+"""The gateway's door: who gets in, what is taken, and what the answer promises."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import LooseHeaders
+
+from streams.clock import ManualClock
+from streams.gateway.app import BATCH, SINGLE, create_app
+from streams.gateway.sender import KafkaAway, KafkaSender, Outgoing, kafka_sender
+from streams.settings import KafkaSettings
+
+DAY_MS = 86_400_000
+NOW_MS = 1_795_000_000_000  # 2026-11-18T06:26:40Z
+Client = TestClient[Any, Any]
+
+
+class RecordingSender:
+    """Takes everything, or nothing when Kafka is away."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.ready = True
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if not self.ready:
+            raise KafkaAway("down")
+        self.sent += records
+
+
+@pytest.fixture
+def sender() -> RecordingSender:
+    return RecordingSender()
+
+
+@pytest.fixture
+async def client(sender: RecordingSender) -> AsyncIterator[Client]:
+    app = create_app(sender, ManualClock(NOW_MS), token="hunter2", retention_ms=800 * DAY_MS)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def event(
+    type_: str = "sales.deal.created", time: str = "2026-11-18T06:00:00Z", **data: object
+) -> dict[str, object]:
+    return {
+        "specversion": "1.0",
+        "id": "e1",
+        "source": "/crm",
+        "type": type_,
+        "time": time,
+        "data": data or {"deal_id": "D-1", "amount": "10.00", "currency": "EUR"},
+    }
+
+
+def headers(content_type: str = SINGLE, token: str = "hunter2") -> LooseHeaders:
+    return {"Content-Type": content_type, "Authorization": f"Bearer {token}"}
+
+
+async def post(client: Client, body: object, content_type: str = SINGLE) -> tuple[int, dict[str, Any]]:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with client.post("/events", data=io.BytesIO(text), headers=headers(content_type)) as response:
+        return response.status, await response.json()
+
+
+async def test_event_is_taken_as_it_came_under_its_deal_id(client: Client, sender: RecordingSender) -> None:
+    body = json.dumps(event()).encode()
+    assert await post(client, body) == (202, {"accepted": 1})
+    assert sender.sent == [Outgoing("sales.deals", b"D-1", body)]
+
+
+async def test_batch_goes_to_each_events_own_topic(client: Client, sender: RecordingSender) -> None:
+    batch = [
+        event(),
+        event("sales.lead.created", lead_id="L-1"),
+        event("sales.activity.completed", activity_id="A-1", kind="call", lead_id="L-1", rep_id="R-1"),
+    ]
+    assert await post(client, batch, BATCH) == (202, {"accepted": 3})
+    assert [(record.topic, record.key) for record in sender.sent] == [
+        ("sales.deals", b"D-1"),
+        ("sales.leads", b"L-1"),
+        ("sales.activities", b"L-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        ({"deal_id": "D-1", "lead_id": "L-1", "rep_id": "R-1"}, b"D-1"),
+        ({"rep_id": "R-1"}, b"R-1"),
+    ],
+)
+async def test_activity_lies_with_its_deal_else_its_lead_else_its_rep(
+    client: Client, sender: RecordingSender, data: dict[str, str], key: bytes
+) -> None:
+    await post(client, event("sales.activity.completed", activity_id="A-1", kind="call", **data))
+    assert [record.key for record in sender.sent] == [key]
+
+
+async def test_newer_event_type_is_passed_on_for_the_workers_to_count(
+    client: Client, sender: RecordingSender
+) -> None:
+    assert (await post(client, event("sales.deal.archived", deal_id="D-1")))[0] == 202
+    assert [record.topic for record in sender.sent] == ["sales.deals"]
+
+
+@pytest.mark.parametrize("token", ["", "hunter", "hunter22", "HUNTER2", "hünter2"])
+async def test_wrong_token_is_turned_away(client: Client, sender: RecordingSender, token: str) -> None:
+    async with client.post("/events", json=event(), headers=headers(token=token)) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert sender.sent == []
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer", "Bearer ", "Basic aHVudGVyMg=="])
+async def test_gateway_without_a_token_lets_nobody_in(
+    sender: RecordingSender, authorization: str | None
+) -> None:
+    app = create_app(sender, ManualClock(NOW_MS), token=None, retention_ms=800 * DAY_MS)
+    sent = {"Authorization": authorization} if authorization is not None else {}
+    async with (
+        TestClient(TestServer(app)) as client,
+        client.post("/events", json=event(), headers=sent) as response,
+    ):
+        assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (event(amount="10"), "missing_id"),
+        (event(deal_id="D-1", amount="-10"), "bad_amount"),
+        (event(deal_id="D-1", stage=7), "wrong_type"),
+        (event(time="yesterday"), "bad_time"),
+        (event(time="2099-01-01T00:00:00Z"), "future"),
+        (event(time="2019-01-01T00:00:00Z"), "too_old"),
+        (event("shop.order.created"), "unknown_type"),
+        (event("sales.activity.completed", activity_id="A-1", kind="call"), "missing_id"),
+        ([1], "malformed"),
+    ],
+)
+async def test_wrong_event_is_refused_with_its_reason(
+    client: Client, sender: RecordingSender, wrong: object, reason: str
+) -> None:
+    status, answer = await post(client, wrong)
+    assert status == 400
+    assert [(error["index"], error["reason"]) for error in answer["errors"]] == [(0, reason)]
+    assert sender.sent == []
+
+
+async def test_batch_with_one_wrong_event_is_refused_whole(client: Client, sender: RecordingSender) -> None:
+    status, answer = await post(client, [event(), event(amount="10"), event()], BATCH)
+    assert (status, [error["index"] for error in answer["errors"]]) == (400, [1])
+    assert sender.sent == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"a": 1}', b"\xff\xfe", b"[" * 100_000])
+async def test_batch_that_is_no_array_is_refused(
+    client: Client, sender: RecordingSender, body: bytes
+) -> None:
+    assert (await post(client, body, BATCH))[0] == 400
+    assert sender.sent == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"null", b"[" * 100_000, b'{"type": 7}'])
+async def test_no_bytes_upset_the_door(client: Client, sender: RecordingSender, body: bytes) -> None:
+    assert (await post(client, body))[0] == 400
+    assert sender.sent == []
+
+
+async def test_other_content_type_is_refused_with_the_right_ones(client: Client) -> None:
+    status, answer = await post(client, event(), "application/json")
+    assert status == 415
+    assert SINGLE in answer["error"]
+
+
+async def test_body_over_one_mebibyte_is_refused(client: Client, sender: RecordingSender) -> None:
+    status, answer = await post(client, b" " * (1 << 20) + b"{}")
+    assert status == 413
+    assert "smaller batches" in answer["error"]
+    assert sender.sent == []
+
+
+async def test_nothing_is_promised_while_kafka_is_away(client: Client, sender: RecordingSender) -> None:
+    sender.ready = False
+    async with client.post("/events", json=event(), headers=headers()) as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "5"
+    async with client.get("/-/ready") as response:
+        assert response.status == 503
+    async with client.get("/-/healthy") as response:
+        assert response.status == 200
+
+
+async def test_sender_without_a_broker_is_not_ready_and_takes_nothing(unused_tcp_port: int) -> None:
+    async with kafka_sender(KafkaSettings(bootstrap=f"127.0.0.1:{unused_tcp_port}")) as sender:
+        assert not sender.ready
+        with pytest.raises(KafkaAway, match="no connection"):
+            await sender.send([Outgoing("sales.deals", b"D-1", b"{}")])
+
+
+def test_sender_is_what_the_door_expects() -> None:
+    assert isinstance(KafkaSender(KafkaSettings()).ready, bool)
