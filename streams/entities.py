@@ -161,7 +161,8 @@ def plan_merge(state: State, event: Event) -> MergePlan:
             if stamp < held_stamp or (stamp == held_stamp and not _outranks(value, current)):
                 continue
         writes.append(Write(index, value))
-        if value != current:
+        # The time of a status write can be the closing time, so writing "won" again may move a contribution.
+        if value != current or name == "status":
             changes_value = True
     moves_first_seen = event.time_ms < state.first_seen_ms
     return MergePlan(writes, moves_first_seen, changes_value or moves_first_seen)
