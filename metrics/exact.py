@@ -1,0 +1,116 @@
+"""Exact vector arithmetic: integer sums in, fractions of integers while a formula runs, one rounding at the end.
+
+A value is numerator / denominator, element by element. A zero denominator means "no value" and stays
+so through every operation. int64 where it surely fits, Python integers where it might not.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64] | NDArray[np.object_]
+FloatArray = NDArray[np.float64]
+
+# Sums of two such numbers still fit into an int64.
+_INT64_SAFE: Final = 1 << 62
+# Up to here every integer is a float, so one float division rounds once and correctly.
+_FLOAT_EXACT: Final = 1 << 53
+
+
+def ints(value: int) -> IntArray:
+    """Return one integer as an array without dimensions."""
+    small = abs(value) < _INT64_SAFE
+    return np.array(value, dtype=np.int64) if small else np.array(value, dtype=object)
+
+
+def zeros(shape: tuple[int, ...] | int, values: NDArray[np.int64]) -> IntArray:
+    """Return zeros to add the values into, of a type in which no sum of them can overflow."""
+    total = float(np.abs(values.astype(np.float64)).sum())
+    return np.zeros(shape, dtype=np.int64 if total < float(_INT64_SAFE) else object)
+
+
+def _magnitude(a: IntArray) -> int:
+    return max(abs(int(a.max())), abs(int(a.min()))) if a.size else 0
+
+
+def _wide(a: IntArray) -> NDArray[np.object_]:
+    return a.astype(object)
+
+
+def _times(a: IntArray, b: IntArray) -> IntArray:
+    product: Any
+    if _is_one(a):
+        return b
+    if _is_one(b):
+        return a
+    if a.dtype == b.dtype == np.int64 and _magnitude(a) * _magnitude(b) < _INT64_SAFE:
+        product = a * b
+    else:
+        product = _wide(a) * _wide(b)
+    return np.asarray(product)
+
+
+def _plus(a: IntArray, b: IntArray) -> IntArray:
+    total: Any
+    if a.dtype == b.dtype == np.int64 and _magnitude(a) + _magnitude(b) < _INT64_SAFE:
+        total = a + b
+    else:
+        total = _wide(a) + _wide(b)
+    return np.asarray(total)
+
+
+def _is_one(a: IntArray) -> bool:
+    return a.ndim == 0 and int(a) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    numerator: IntArray
+    denominator: IntArray
+
+    @classmethod
+    def of(cls, numerator: IntArray) -> Self:
+        return cls(numerator, ints(1))
+
+    @classmethod
+    def literal(cls, value: Fraction) -> Self:
+        return cls(ints(value.numerator), ints(value.denominator))
+
+    def __add__(self, other: "Exact") -> "Exact":
+        if _is_one(self.denominator) and _is_one(other.denominator):
+            return Exact(_plus(self.numerator, other.numerator), self.denominator)
+        crossed = _plus(_times(self.numerator, other.denominator), _times(other.numerator, self.denominator))
+        return Exact(crossed, _times(self.denominator, other.denominator))
+
+    def __neg__(self) -> "Exact":
+        return Exact(np.negative(self.numerator), self.denominator)
+
+    def __sub__(self, other: "Exact") -> "Exact":
+        return self + -other
+
+    def __mul__(self, other: "Exact") -> "Exact":
+        return Exact(
+            _times(self.numerator, other.numerator), _times(self.denominator, other.denominator)
+        )
+
+    def __truediv__(self, other: "Exact") -> "Exact":
+        denominator = _times(self.denominator, other.numerator)
+        if other.denominator.ndim:
+            # Turned over, a missing value would become a zero numerator: keep it missing.
+            denominator = np.where(other.denominator == 0, 0, denominator)
+        return Exact(_times(self.numerator, other.denominator), denominator)
+
+    def to_float(self, scale: int = 1) -> FloatArray:
+        """Return numerator / (denominator x scale), rounded once; NaN where there is no value."""
+        numerator, denominator = self.numerator, _times(self.denominator, ints(scale))
+        narrow = numerator.dtype == denominator.dtype == np.int64
+        if narrow and max(_magnitude(numerator), _magnitude(denominator)) <= _FLOAT_EXACT:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                quotient = numerator / denominator
+            return np.asarray(np.where(denominator == 0, np.nan, quotient), dtype=np.float64)
+        top, bottom = np.broadcast_arrays(_wide(numerator), _wide(denominator))
+        flat = [a / b if b else np.nan for a, b in zip(top.ravel(), bottom.ravel(), strict=True)]
+        return np.array(flat, dtype=np.float64).reshape(top.shape)

@@ -1,0 +1,316 @@
+"""The KPI language: text in, a checked expression tree out, and its value over arrays. Never evaluates Python.
+
+A formula is arithmetic (`+ - * /`, parentheses) over numbers, names of measures or other KPIs, and
+`quantile(0.9, histogram)`. Each part has a dimension, so that money is never added to a count.
+"""
+
+import ast
+import difflib
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple, NoReturn
+
+import numpy as np
+
+from metrics.exact import Exact, FloatArray
+from metrics.measures import BY_NAME, Kind, Unit
+
+FORMULA_CHARACTERS_MAX: Final = 1000
+QUANTILE_PARAMETER: Final = "q"
+
+
+class FormulaError(ValueError):
+    """A formula cannot be used. The message names the KPI, the place and the fix."""
+
+
+class KpiUnit(StrEnum):
+    COUNT = "count"
+    MONEY = "money"
+    SECONDS = "seconds"
+    RATIO = "ratio"
+
+
+class Dimension(NamedTuple):
+    """What a value is made of: powers of money and time; without either, what kind of plain number it is."""
+
+    money: int = 0
+    time: int = 0
+    plain: Literal["count", "ratio", "number"] = "number"
+
+    def __str__(self) -> str:
+        if not self.money and not self.time:
+            return self.plain
+        parts = [f"{name}^{power}" if power != 1 else name for name, power in (("money", self.money),
+                 ("time", self.time)) if power]
+        return "·".join(parts)
+
+
+_OF_MEASURE: Final = {
+    Unit.COUNT: Dimension(plain="count"),
+    Unit.MONEY: Dimension(money=1),
+    Unit.DURATION: Dimension(time=1),
+}
+OF_UNIT: Final = {
+    KpiUnit.COUNT: Dimension(plain="count"),
+    KpiUnit.MONEY: Dimension(money=1),
+    KpiUnit.SECONDS: Dimension(time=1),
+    KpiUnit.RATIO: Dimension(plain="ratio"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    of: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    operator: Literal["+", "-", "*", "/"]
+    left: "Expression"
+    right: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """`fraction` None stands for each quantile the KPI lists."""
+
+    fraction: float | None
+    histogram: str
+
+
+Expression = Number | Name | Negative | Binary | Quantile
+
+_OPERATORS: Final[dict[type[ast.operator], Literal["+", "-", "*", "/"]]] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/",
+}  # fmt: skip
+
+
+def parse(text: str) -> Expression:
+    """Return the formula as a tree; raise `FormulaError` for anything outside the language."""
+    if len(text) > FORMULA_CHARACTERS_MAX:
+        raise FormulaError(f"is {len(text)} characters long; keep it below {FORMULA_CHARACTERS_MAX}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tree = ast.parse(text.strip(), mode="eval")
+        return _Parser(text.strip()).expression(tree.body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        if isinstance(error, FormulaError):
+            raise
+        reason = error.msg if isinstance(error, SyntaxError) else "too deeply nested or not a number"
+        raise FormulaError(f"{text!r} is not a formula: {reason}") from None
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def expression(self, node: ast.expr) -> Expression:
+        match node:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return Number(self._fraction(node, value))
+            case ast.Name(id=name):
+                return Name(name)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return Negative(self.expression(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.expression(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return Binary(_OPERATORS[type(op)], self.expression(left), self.expression(right))
+            case ast.Call(func=ast.Name(id="quantile"), args=[fraction, ast.Name(id=histogram)], keywords=[]):
+                return Quantile(self._quantile(fraction), histogram)
+        self._refuse(node)
+
+    def _fraction(self, node: ast.expr, value: float) -> Fraction:
+        if value != value or value in (float("inf"), float("-inf")):
+            self._refuse(node)
+        return Fraction(Decimal(repr(value)))
+
+    def _quantile(self, node: ast.expr) -> float | None:
+        match node:
+            case ast.Name(id=name) if name == QUANTILE_PARAMETER:
+                return None
+            case ast.Constant(value=int() | float() as value) if 0 <= value <= 1 and value is not True:
+                return float(value)
+        raise FormulaError(f"{ast.unparse(node)!r} is no quantile; use a number from 0 to 1")
+
+    def _refuse(self, node: ast.expr) -> NoReturn:
+        part = ast.get_source_segment(self._text, node) or self._text
+        raise FormulaError(
+            f"{part!r} is not part of the language; use + - * /, parentheses, numbers, names of measures"
+            " and KPIs, and quantile(0.9, histogram)"
+        )
+
+
+def names_in(expression: Expression) -> frozenset[str]:
+    """Return the names a formula refers to, histograms left out."""
+    match expression:
+        case Name(name):
+            return frozenset((name,))
+        case Negative(of):
+            return names_in(of)
+        case Binary(_, left, right):
+            return names_in(left) | names_in(right)
+        case _:
+            return frozenset()
+
+
+def histograms_in(expression: Expression) -> frozenset[tuple[float | None, str]]:
+    match expression:
+        case Quantile(fraction, histogram):
+            return frozenset(((fraction, histogram),))
+        case Negative(of):
+            return histograms_in(of)
+        case Binary(_, left, right):
+            return histograms_in(left) | histograms_in(right)
+        case _:
+            return frozenset()
+
+
+def divides(expression: Expression) -> bool:
+    """Say whether the formula may have no value: a division by something other than a number, or a quantile."""
+    match expression:
+        case Quantile():
+            return True
+        case Negative(of):
+            return divides(of)
+        case Binary(operator, left, right):
+            own = operator == "/" and not (isinstance(right, Number) and right.value)
+            return own or divides(left) or divides(right)
+        case _:
+            return False
+
+
+# --- dimensions
+
+
+def dimension_of(expression: Expression, kpi_units: dict[str, KpiUnit]) -> Dimension:
+    """Return what the formula's value is made of; raise `FormulaError` for an unknown name or a clash."""
+    match expression:
+        case Number():
+            return Dimension()
+        case Name(name):
+            return _dimension_of_name(name, kpi_units)
+        case Negative(of):
+            return dimension_of(of, kpi_units)
+        case Quantile(_, histogram):
+            measure = BY_NAME.get(histogram)
+            if measure is None or measure.kind is not Kind.HISTOGRAM:
+                known = [m.name for m in BY_NAME.values() if m.kind is Kind.HISTOGRAM]
+                raise FormulaError(f"{histogram!r} is no histogram; {_meant(histogram, known)}")
+            return _OF_MEASURE[measure.unit]
+        case Binary(operator, left, right):
+            return _combine(operator, dimension_of(left, kpi_units), dimension_of(right, kpi_units))
+
+
+def _dimension_of_name(name: str, kpi_units: dict[str, KpiUnit]) -> Dimension:
+    if name in kpi_units:
+        return OF_UNIT[kpi_units[name]]
+    measure = BY_NAME.get(name)
+    if measure is None:
+        raise FormulaError(f"unknown name {name!r}; {_meant(name, [*kpi_units, *BY_NAME])}")
+    if measure.kind is Kind.HISTOGRAM:
+        raise FormulaError(f"{name!r} is a histogram; write quantile(0.5, {name})")
+    return _OF_MEASURE[measure.unit]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+
+
+def _combine(operator: str, left: Dimension, right: Dimension) -> Dimension:
+    if operator in "+-":
+        if (left.money, left.time) != (right.money, right.time) or (
+            left.plain != right.plain and "number" not in (left.plain, right.plain)
+        ):
+            raise FormulaError(f"unit clash: {left} {operator} {right}; both sides need the same unit")
+        return right if left.plain == "number" and not left.money and not left.time else left
+    sign = 1 if operator == "*" else -1
+    money, time = left.money + sign * right.money, left.time + sign * right.time
+    if money or time:
+        return Dimension(money, time)
+    if left.plain == right.plain == "number" and not (left.money or left.time):
+        return Dimension()
+    if operator == "/":
+        whole = left.plain == "count" and right.plain != "count"
+    else:
+        whole = "count" in (left.plain, right.plain)
+    return Dimension(plain="count" if whole else "ratio")
+
+
+# --- values
+
+Value = Exact | FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where a formula's names get their arrays from; all of one shape."""
+
+    value_of: Callable[[str], Value]
+    quantile_of: Callable[[float, str], FloatArray]
+
+
+def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = None) -> Value:
+    """Return the formula's value for every element: exact unless a quantile takes part."""
+    match expression:
+        case Number(value):
+            return Exact.literal(value)
+        case Name(name):
+            return inputs.value_of(name)
+        case Negative(of):
+            return -evaluate(of, inputs, quantile)
+        case Quantile(fraction, histogram):
+            chosen = quantile if fraction is None else fraction
+            assert chosen is not None, "the catalogue lists the quantiles of a formula with q"
+            return inputs.quantile_of(chosen, histogram)
+        case Binary(operator, left, right):
+            a, b = evaluate(left, inputs, quantile), evaluate(right, inputs, quantile)
+            if isinstance(a, Exact) and isinstance(b, Exact):
+                return _exact(operator, a, b)
+            return _inexact(operator, to_float(a), to_float(b))
+
+
+def to_float(value: Value, scale: int = 1) -> FloatArray:
+    """Return floats, divided by the scale; NaN where there is no value."""
+    return value.to_float(scale) if isinstance(value, Exact) else value / scale
+
+
+def _exact(operator: str, a: Exact, b: Exact) -> Exact:
+    match operator:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case _:
+            return a / b
+
+
+def _inexact(operator: str, a: FloatArray, b: FloatArray) -> FloatArray:
+    match operator:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case _:
+            return a / np.where(b == 0, np.nan, b)

@@ -1,0 +1,229 @@
+"""The catalogue: what each KPI means, in the formula language. Definitions only; computes no number.
+
+`BUILT_IN` is written in the very language a floor's own KPIs are written in; `Catalogue` checks both.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from metrics.formula import (
+    OF_UNIT,
+    Dimension,
+    Expression,
+    FormulaError,
+    KpiUnit,
+    dimension_of,
+    divides,
+    histograms_in,
+    names_in,
+    parse,
+)
+from metrics.measures import BY_NAME, Kind
+
+LEVELS: Final = ("floor", "team", "rep", "product", "source", "region", "stage")
+_PEOPLE: Final = ("floor", "team", "rep")
+_DEALS: Final = ("floor", "team", "rep", "product", "source", "region")
+_PIPELINE: Final = (*_DEALS, "stage")
+_LEADS: Final = ("floor", "team", "rep", "source", "region")
+_ACTIVITIES: Final = ("floor", "team", "rep", "region")
+
+_SUFFIX: Final = {
+    KpiUnit.COUNT: "",
+    KpiUnit.MONEY: "",
+    KpiUnit.SECONDS: "_seconds",
+    KpiUnit.RATIO: "_ratio",
+}
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """`formula` speaks of sums over the window; with `quantiles`, its `q` stands for each of them in turn."""
+
+    name: str
+    sentence: str
+    formula: str
+    unit: KpiUnit
+    levels: tuple[str, ...] = _PEOPLE
+    quantiles: tuple[float, ...] = ()
+
+    @cached_property
+    def expression(self) -> Expression:
+        return parse(self.formula)
+
+    @property
+    def when_empty(self) -> str:
+        """What is shown for a team or rep that exists but did nothing in the window."""
+        return "absent" if divides(self.expression) else "0"
+
+    def gauge_name(self, level: str, *, previous: bool = False) -> str:
+        twin = "_previous" if previous else ""
+        return f"salesfloor_{level}_{self.name}{twin}{_SUFFIX[self.unit]}"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """KPIs that are known to be sound: names unique and resolved, no cycle, units right."""
+
+    kpis: tuple[Kpi, ...]
+    _by_name: Mapping[str, Kpi] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {kpi.name: kpi for kpi in self.kpis})
+        seen: set[str] = set()
+        for kpi in self.kpis:
+            _check_name(kpi.name, seen)
+            seen.add(kpi.name)
+        units = {kpi.name: kpi.unit for kpi in self.kpis}
+        for kpi in self.kpis:
+            try:
+                self._check(kpi, units)
+            except FormulaError as error:
+                raise FormulaError(f"KPI {kpi.name!r}: {error}") from None
+
+    def __iter__(self) -> Iterator[Kpi]:
+        return iter(self.kpis)
+
+    def __getitem__(self, name: str) -> Kpi:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def with_custom(self, kpis: Iterable[Kpi]) -> "Catalogue":
+        return Catalogue((*self.kpis, *kpis))
+
+    def measures_of(self, kpi: Kpi) -> frozenset[str]:
+        """Return the scalar measures a KPI is made of, through other KPIs too."""
+        found: set[str] = set()
+        for name in names_in(kpi.expression):
+            found |= self.measures_of(self[name]) if name in self else {name}
+        return frozenset(found)
+
+    def is_level(self, kpi: Kpi) -> bool:
+        """Say whether the KPI tells what is now, whatever the window."""
+        measures = self.measures_of(kpi)
+        return bool(measures) and all(BY_NAME[name].kind is Kind.LEVEL for name in measures)
+
+    def _check(self, kpi: Kpi, units: dict[str, KpiUnit]) -> None:
+        dimension = dimension_of(kpi.expression, units)
+        if not _shows_as(dimension, kpi.unit):
+            raise FormulaError(f"the formula gives {dimension}, but its unit says {kpi.unit}; correct one")
+        for level in kpi.levels:
+            if level not in LEVELS:
+                raise FormulaError(f"unknown level {level!r}; use {', '.join(LEVELS)}")
+        parameters = {fraction is None for fraction, _ in histograms_in(kpi.expression)}
+        if (True in parameters) != bool(kpi.quantiles):
+            raise FormulaError("quantile(q, …) and a list of quantiles go together; give both or neither")
+        self._check_references(kpi, (kpi.name,))
+        if "stage" in kpi.levels and not self.is_level(kpi):
+            raise FormulaError("only what is open now is known by stage; take the level 'stage' out")
+
+    def _check_references(self, kpi: Kpi, path: tuple[str, ...]) -> None:
+        for name in sorted(names_in(kpi.expression)):
+            if name in path:
+                raise FormulaError(f"refers to itself: {' → '.join((*path[path.index(name):], name))}")
+            if name in self:
+                if self[name].quantiles:
+                    raise FormulaError(f"{name!r} has several quantiles; write quantile(0.5, …) instead")
+                self._check_references(self[name], (*path, name))
+
+
+def _check_name(name: str, seen: set[str]) -> None:
+    if name in seen:
+        raise FormulaError(f"KPI {name!r} is defined twice; rename one")
+    if name in BY_NAME:
+        raise FormulaError(f"KPI {name!r} has the name of a measure; rename it")
+    if not (name.isascii() and name.isidentifier() and name == name.lower()):
+        raise FormulaError(f"KPI {name!r} is no name; use lower-case letters, digits and _")
+
+
+def _shows_as(dimension: Dimension, unit: KpiUnit) -> bool:
+    wanted = OF_UNIT[unit]
+    return (dimension.money, dimension.time) == (wanted.money, wanted.time)
+
+
+_REVENUE: Final = (
+    Kpi("revenue", "Amount of the deals won in the window.", "won_amount", KpiUnit.MONEY, _DEALS),
+    Kpi("deals_won", "Distinct deals won in the window.", "won", KpiUnit.COUNT, _DEALS),
+    Kpi("deals_lost", "Distinct deals lost in the window.", "lost", KpiUnit.COUNT, _DEALS),
+    Kpi(
+        "deals_closed", "Distinct deals won or lost in the window.", "deals_won + deals_lost",
+        KpiUnit.COUNT, _DEALS,
+    ),
+    Kpi("deals_created", "Distinct deals created in the window.", "created", KpiUnit.COUNT, _DEALS),
+    Kpi(
+        "deals_won_without_amount", "Of the deals won in the window, those that carry no amount or zero.",
+        "won_without_amount", KpiUnit.COUNT, _DEALS,
+    ),
+    Kpi(
+        "average_deal_size", "Revenue per deal won in the window; deals without an amount count too.",
+        "revenue / deals_won", KpiUnit.MONEY, _DEALS,
+    ),
+    Kpi(
+        "win_rate", "Share won of the deals closed in the window.",
+        "deals_won / deals_closed", KpiUnit.RATIO, _DEALS,
+    ),
+    Kpi(
+        "sales_cycle", "Time from creation to win of the deals won in the window: quantiles, within 1 %.",
+        "quantile(q, won_cycle)", KpiUnit.SECONDS, _DEALS, quantiles=(0.5, 0.9),
+    ),
+    Kpi(
+        "sales_cycle_mean", "Mean time from creation to win of the deals won in the window.",
+        "won_cycle_total / won_cycle_count", KpiUnit.SECONDS, _DEALS,
+    ),
+)  # fmt: skip
+
+_OPEN: Final = (
+    Kpi("open_deals", "Deals that are open now.", "open", KpiUnit.COUNT, _PIPELINE),
+    Kpi("pipeline_value", "Amount of the deals that are open now.", "open_amount", KpiUnit.MONEY, _PIPELINE),
+    Kpi(
+        "weighted_pipeline",
+        "Amount of the deals open now, each times its probability (its own, else its stage's).",
+        "open_weighted + open_weighted_millionths / 1000000", KpiUnit.MONEY, _PIPELINE,
+    ),
+)  # fmt: skip
+
+_LEAD_KPIS: Final = (
+    Kpi("leads_created", "Distinct leads created in the window.", "leads_new", KpiUnit.COUNT, _LEADS),
+    Kpi(
+        "leads_qualified", "Distinct leads qualified in the window.", "leads_qualified_total",
+        KpiUnit.COUNT, _LEADS,
+    ),
+    Kpi(
+        "leads_converted", "Distinct leads converted in the window.", "leads_converted_total",
+        KpiUnit.COUNT, _LEADS,
+    ),
+    Kpi(
+        "lead_conversion_period", "Leads converted in the window per lead created in it.",
+        "leads_converted / leads_created", KpiUnit.RATIO, _LEADS,
+    ),
+)  # fmt: skip
+
+
+def _done(name: str, measure: str, what: str) -> Kpi:
+    return Kpi(name, f"{what} completed in the window.", measure, KpiUnit.COUNT, _ACTIVITIES)
+
+
+_ACTIVITY_KPIS: Final = (
+    _done("calls", "calls_done", "Calls"),
+    Kpi(
+        "calls_connected", "Calls completed in the window whose outcome says that a conversation took place.",
+        "calls_with_conversation", KpiUnit.COUNT, _ACTIVITIES,
+    ),
+    Kpi(
+        "talk_time", "Time spent in the calls completed in the window.", "talk_duration",
+        KpiUnit.SECONDS, _ACTIVITIES,
+    ),
+    _done("emails", "emails_done", "Emails"),
+    _done("meetings", "meetings_done", "Meetings"),
+    _done("demos", "demos_done", "Demos"),
+    _done("proposals", "proposals_done", "Proposals"),
+    _done("appointments_set", "appointments_done", "Appointments"),
+    _done("one_on_ones", "one_on_ones_done", "One-on-ones"),
+    _done("trainings", "trainings_done", "Trainings"),
+    _done("activities", "activities_done", "Activities of every kind"),
+)  # fmt: skip
+
+BUILT_IN: Final = Catalogue((*_REVENUE, *_OPEN, *_LEAD_KPIS, *_ACTIVITY_KPIS))
