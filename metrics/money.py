@@ -12,7 +12,7 @@ _DIGITS_MAX = 40
 
 
 _EXPONENT_OF: dict[str, int] = {
-    code: int(entry["CcyMnrUnts"])
+    code: int(str(entry["CcyMnrUnts"]))
     for code, entry in iso4217.raw_table.items()
     if str(entry["CcyMnrUnts"]).isdigit()
 }

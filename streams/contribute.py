@@ -174,4 +174,3 @@ def _activity(activity: ActivityState) -> Contributions:
         if activity.duration_seconds:
             values[TALK_DURATION] = round(activity.duration_seconds * 1000)
     return [Contribution(cell, activity.completed_at_ms, values)]
-

@@ -104,9 +104,9 @@ assert all(set(FIELDS[kind]) <= set(_STATE[kind].__struct_fields__) for kind in 
 
 
 class Write(NamedTuple):
-    """One field that an event wins, by index into `FIELDS`."""
+    """One field that an event wins: its position in `FIELDS`, and the value."""
 
-    index: int
+    position: int
     value: object
 
 
@@ -150,17 +150,17 @@ def plan_merge(state: State, event: Event) -> MergePlan:
     stamps, stamp_of = state.stamps, state.stamp_of
     writes: list[Write] = []
     changes_value = False
-    for index, name in enumerate(FIELDS[event.kind]):
+    for position, name in enumerate(FIELDS[event.kind]):
         value = getattr(changes, name)
         if value is UNSET:
             continue
         current = getattr(state, name)
-        held = stamp_of[index]
+        held = stamp_of[position]
         if held != _NEVER:
             held_stamp = stamps[held]
             if stamp < held_stamp or (stamp == held_stamp and not _outranks(value, current)):
                 continue
-        writes.append(Write(index, value))
+        writes.append(Write(position, value))
         # The time of a status write can be the closing time, so writing "won" again may move a contribution.
         if value != current or name == "status":
             changes_value = True
@@ -183,9 +183,9 @@ def apply_merge(state: State, event: Event, plan: MergePlan) -> None:
     number = stamps.index(stamp) if stamp in stamps else len(stamps)
     if number == len(stamps):
         stamps.append(stamp)
-    for index, value in plan.writes:
-        setattr(state, names[index], value)
-        stamp_of[index] = number
+    for position, value in plan.writes:
+        setattr(state, names[position], value)
+        stamp_of[position] = number
     if len(stamps) > len(names) // 2:
         stamps, stamp_of = _without_unused(stamps, stamp_of)
     state.stamps, state.stamp_of = stamps, bytes(stamp_of)

@@ -10,6 +10,7 @@ A change here is a new `FOLD_VERSION` in `streams.settings`.
 """
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -102,7 +103,7 @@ def unpack_facts(value: bytes) -> SlotFacts:
 
 _ENTITY_PREFIX = {EntityKind.DEAL: b"d", EntityKind.LEAD: b"l", EntityKind.ACTIVITY: b"a"}
 _KIND_OF_PREFIX = {prefix: kind for kind, prefix in _ENTITY_PREFIX.items()}
-_unpack_entity = {
+_unpack_entity: dict[EntityKind, Callable[[bytes], State]] = {
     EntityKind.DEAL: msgspec.msgpack.Decoder(DealState).decode,
     EntityKind.LEAD: msgspec.msgpack.Decoder(LeadState).decode,
     EntityKind.ACTIVITY: msgspec.msgpack.Decoder(ActivityState).decode,

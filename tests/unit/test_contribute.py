@@ -1,0 +1,133 @@
+"""contribute: what each state of an entity adds to the panes."""
+
+from decimal import Decimal
+
+from metrics.measures import BY_NAME, BY_NUMBER, Kind, bucket_value, split_histogram_key
+from streams.contribute import contribute
+from streams.entities import merge
+from streams.events import ActivityChanges, Changes, DealChanges, EntityKind, Event, LeadChanges
+
+DAY_MS = 86_400_000
+
+
+def values_of(
+    kind: EntityKind, *writes: tuple[int, Changes], stages: dict[str, float] | None = None
+) -> dict[tuple[str, int], int]:
+    """Fold writes at given times into {(measure, time): value}, histograms as their bucket count."""
+    state = None
+    for time_ms, changes in writes:
+        state = merge(state, Event(kind, "X", time_ms, f"e{time_ms}", changes))
+    assert state is not None
+    totals: dict[tuple[str, int], int] = {}
+    for _, time_ms, values in contribute(state, currency="EUR", stage_probability=stages or {}):
+        for key, value in values.items():
+            number = key if key < 1024 else split_histogram_key(key)[0]
+            where = (BY_NUMBER[number].name, time_ms)
+            totals[where] = totals.get(where, 0) + value
+    return totals
+
+
+OPENED = DealChanges(amount=Decimal("100.10"), currency="EUR", created_at_ms=1000, probability=0.333)
+
+
+def test_open_deal_is_created_and_open() -> None:
+    assert values_of(EntityKind.DEAL, (1000, OPENED)) == {
+        ("created", 1000): 1,
+        ("open", 1000): 1,
+        ("open_amount", 1000): 10_010,
+        ("open_weighted", 1000): 3_333,
+        ("open_weighted_millionths", 1000): 330_000,
+    }
+
+
+def test_won_deal_closes_what_it_opened() -> None:
+    won = DealChanges(status="won", closed_at_ms=1000 + DAY_MS)
+    values = values_of(EntityKind.DEAL, (1000, OPENED), (2000, won))
+    at_ms = 1000 + DAY_MS
+    assert values["won", at_ms] == 1
+    assert values["won_amount", at_ms] == 10_010
+    assert values["won_cycle_total", at_ms] == DAY_MS
+    assert values["won_cycle", at_ms] == 1
+    for measure in BY_NAME.values():
+        if measure.kind is Kind.LEVEL:
+            assert values[measure.name, at_ms] == -values[measure.name, 1000]
+
+
+def test_lost_deal_counts_as_lost_only() -> None:
+    values = values_of(EntityKind.DEAL, (1000, OPENED), (2000, DealChanges(status="lost", closed_at_ms=2000)))
+    assert values["lost", 2000] == 1
+    assert ("won", 2000) not in values
+
+
+def test_reopened_deal_leaves_every_count_it_was_in() -> None:
+    won = DealChanges(status="won", closed_at_ms=2000)
+    reopened = DealChanges(status="open", closed_at_ms=None)
+    assert values_of(EntityKind.DEAL, (1000, OPENED), (2000, won), (3000, reopened)) == values_of(
+        EntityKind.DEAL, (1000, OPENED)
+    )
+
+
+def test_deleted_and_merged_deals_contribute_nothing() -> None:
+    assert values_of(EntityKind.DEAL, (1000, OPENED), (2000, DealChanges(deleted=True))) == {}
+    assert values_of(EntityKind.DEAL, (1000, OPENED), (2000, DealChanges(merged_into="D-2"))) == {}
+
+
+def test_status_without_closing_time_counts_when_it_was_written() -> None:
+    values = values_of(EntityKind.DEAL, (1000, OPENED), (7000, DealChanges(status="won")))
+    assert values["won", 7000] == 1
+
+
+def test_deal_without_creation_time_is_open_from_its_first_event() -> None:
+    values = values_of(EntityKind.DEAL, (500, DealChanges(stage="s")), (400, DealChanges(rep_id="r")))
+    assert values == {("open", 400): 1}
+
+
+def test_deal_won_before_it_was_created_was_never_open() -> None:
+    values = values_of(EntityKind.DEAL, (1000, OPENED), (2000, DealChanges(status="won", closed_at_ms=900)))
+    assert ("open", 1000) not in values
+    assert values["won_cycle_total", 900] == -100
+
+
+def test_deal_won_without_amount_is_counted_as_such() -> None:
+    values = values_of(EntityKind.DEAL, (1000, DealChanges(status="won", closed_at_ms=1000)))
+    assert values["won_without_amount", 1000] == 1
+    assert values["won_amount", 1000] == 0
+
+
+def test_stage_probability_serves_deals_without_their_own() -> None:
+    staged = DealChanges(amount=Decimal(10), created_at_ms=1, stage="late", currency="JPY")
+    values = values_of(EntityKind.DEAL, (1, staged), stages={"late": 0.5})
+    assert values["open_amount", 1] == 10
+    assert values["open_weighted", 1] == 5
+
+
+def test_cycle_bucket_answers_within_half_a_percent() -> None:
+    won = DealChanges(status="won", created_at_ms=0, closed_at_ms=37 * DAY_MS)
+    state = merge(None, Event(EntityKind.DEAL, "X", 1, "e", won))
+    keys = [key for _, _, values in contribute(state, currency="EUR", stage_probability={}) for key in values]
+    (bucket,) = [split_histogram_key(key)[1] for key in keys if key >= 1024]
+    assert abs(bucket_value(bucket) / (37 * DAY_MS) - 1) <= 0.005
+
+
+def test_lead_counts_at_each_of_its_moments() -> None:
+    lead = LeadChanges(created_at_ms=1, qualified_at_ms=2, converted_at_ms=3)
+    assert values_of(EntityKind.LEAD, (9, lead)) == {
+        ("leads_new", 1): 1,
+        ("leads_qualified_total", 2): 1,
+        ("leads_converted_total", 3): 1,
+    }
+    assert values_of(EntityKind.LEAD, (9, lead), (10, LeadChanges(merged_into="L"))) == {}
+
+
+def test_connected_call_counts_as_call_conversation_and_talk() -> None:
+    call = ActivityChanges(kind="call", outcome="connected", duration_seconds=61.5, completed_at_ms=7)
+    assert values_of(EntityKind.ACTIVITY, (7, call)) == {
+        ("activities_done", 7): 1,
+        ("calls_done", 7): 1,
+        ("calls_with_conversation", 7): 1,
+        ("talk_duration", 7): 61_500,
+    }
+
+
+def test_scheduled_activity_counts_nowhere_until_it_is_completed() -> None:
+    assert values_of(EntityKind.ACTIVITY, (7, ActivityChanges(kind="demo", scheduled_at_ms=9))) == {}
