@@ -43,7 +43,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(9, "won_cycle", Unit.DURATION, Kind.HISTOGRAM),
     Measure(10, "open", Unit.COUNT, Kind.LEVEL),
     Measure(11, "open_amount", Unit.MONEY, Kind.LEVEL),
-    # amount x probability, exact to a millionth of a minor unit: whole minor units, and the rest in millionths
+    # amount x probability, exact: whole minor units, and the rest in millionths of one
     Measure(12, "open_weighted", Unit.MONEY, Kind.LEVEL),
     Measure(13, "open_weighted_millionths", Unit.MONEY, Kind.LEVEL),
     Measure(20, "leads_new", Unit.COUNT),

@@ -1,4 +1,4 @@
-"""Currency codes and amounts in, exact integer minor units out, and back. A leaf: never rounds twice, no I/O."""
+"""Currency codes and amounts in, exact integer minor units out, and back. A leaf: never rounds twice."""
 
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 
@@ -19,7 +19,7 @@ _EXPONENT_OF: dict[str, int] = {
 
 
 def exponent_of(currency: str) -> int | None:
-    """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has no minor unit."""
+    """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has none."""
     return _EXPONENT_OF.get(currency)
 
 

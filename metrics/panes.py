@@ -112,8 +112,9 @@ class FeedState:
     slots_expected: int = 0
     slots_loaded: int = 0
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Exact pipeline totals, committed with the panes: {"accepted": {"sales.deals": n, ...},
-    "rejected": {reason: n}, "ignored": {"unknown_type": n, "unknown_field": n}, "changed": {...}, "lost": {...}}"""
+    """Exact pipeline totals, committed with the panes: {"accepted": {topic: n}, "unchanged": {topic: n},
+    "rejected": {reason: n}, "ignored": {"unknown_type": n, "unknown_field": n}, "gaps": {topic: n},
+    "lost": {topic: n}}"""
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,198 @@
+"""table: a slot folds what it has not seen, and its commits carry the whole change."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from metrics.measures import BY_NAME
+from streams import layout
+from streams.events import Reason
+from streams.stores.base import Claim, Commit
+from streams.table import FoldRules, SlotTable
+from streams.topics import ACTIVITIES, DEALS
+
+DAY_MS = 86_400_000
+NOW_MS = 1_795_262_400_000  # 2026-11-21T12:00:00Z
+RULES = FoldRules(day_start=lambda time_ms: time_ms - time_ms % DAY_MS)
+WON, ACTIVITIES_DONE = BY_NAME["won"].number, BY_NAME["activities_done"].number
+
+
+@dataclass
+class FakeRecord:
+    topic: str
+    offset: int
+    value: bytes | None
+    partition: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = field(default_factory=tuple)
+
+
+def record(offset: int, type_: str, time: str, **data: object) -> FakeRecord:
+    topic = DEALS if type_.startswith("sales.deal") else ACTIVITIES
+    event = {
+        "specversion": "1.0",
+        "id": f"e{offset}",
+        "source": "/t",
+        "type": type_,
+        "time": f"2026-{time}Z",
+        "data": data,
+    }
+    return FakeRecord(topic, offset, json.dumps(event).encode())
+
+
+def new_table(claim: Claim | None = None, rules: FoldRules = RULES) -> SlotTable:
+    return SlotTable(0, rules, claim or Claim("1-a", 0, {}, {}, {}))
+
+
+def reloaded(*commits: Commit) -> SlotTable:
+    board: dict[bytes, bytes] = {}
+    entities: dict[bytes, bytes] = {}
+    for commit in commits:
+        board |= commit.board_set
+        entities |= commit.entities_set
+        for name in commit.board_del:
+            board.pop(name, None)
+        for name in commit.entities_del:
+            entities.pop(name, None)
+    return new_table(Claim("2-b", len(commits), commits[-1].offsets, board, entities))
+
+
+def sum_of(table: SlotTable, measure: int) -> int:
+    """Return a measure's sum over all panes a fresh commit of the whole table would write."""
+    return sum(pane.get(measure, 0) for pane in panes_of(table))
+
+
+def panes_of(table: SlotTable) -> list[dict[int, int]]:
+    return list(table._panes.panes.values())  # what a commit writes, before it is packed
+
+
+WON_DEAL = record(0, "sales.deal.won", "11-20T09:00:00", deal_id="D-1", amount="10.00", rep_id="R")
+
+
+def test_a_record_below_the_next_offset_is_not_folded_again() -> None:
+    table = new_table()
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
+    table.fold(DEALS, [WON_DEAL, record(1, "sales.deal.won", "11-20T09:00:00", deal_id="D-2")], now_ms=NOW_MS)
+    assert sum_of(table, WON) == 2
+    assert table.next_offset[DEALS] == 2
+    assert table.facts.counters["accepted"] == {DEALS: 2}
+
+
+def test_a_duplicate_record_at_a_new_offset_changes_nothing() -> None:
+    table = new_table()
+    again = FakeRecord(DEALS, 1, WON_DEAL.value)
+    table.fold(DEALS, [WON_DEAL, again], now_ms=NOW_MS)
+    assert sum_of(table, WON) == 1
+    assert table.facts.counters["unchanged"] == {DEALS: 1}
+
+
+def test_a_bad_record_is_a_dead_letter_and_the_rest_is_folded() -> None:
+    table = new_table()
+    bad = FakeRecord(DEALS, 1, b"{")
+    dead = table.fold(
+        DEALS, [WON_DEAL, bad, record(2, "sales.deal.won", "11-20T10:00:00", deal_id="D-3")], now_ms=NOW_MS
+    )
+    assert [(each.record.offset, each.rejected.reason) for each in dead] == [(1, Reason.MALFORMED)]
+    assert sum_of(table, WON) == 2
+    assert table.facts.counters["rejected"] == {"malformed": 1}
+
+
+def test_a_commit_in_flight_stays_the_same_while_more_is_folded() -> None:
+    table = new_table()
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
+    first = table.take_commit()
+    table.fold(DEALS, [record(1, "sales.deal.deleted", "11-20T10:00:00", deal_id="D-1")], now_ms=NOW_MS)
+    assert table.take_commit() is first
+    assert first is not None
+    assert first.offsets[DEALS] == 1
+    table.committed()
+    second = table.take_commit()
+    assert second is not None
+    assert (second.seq, second.offsets[DEALS]) == (1, 2)
+    assert [name for name in second.board_del if layout.is_pane(name)]
+
+
+def test_nothing_new_means_no_commit() -> None:
+    table = new_table()
+    assert table.take_commit() is None
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
+    assert table.take_commit() is not None
+    table.committed()
+    assert table.take_commit() is None
+
+
+def test_a_reloaded_slot_goes_on_where_the_commit_stood() -> None:
+    table = new_table()
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
+    table.set_row("notes", b"k", b"v")
+    commit = table.take_commit()
+    assert commit is not None
+    again = reloaded(commit)
+    assert again.next_offset[DEALS] == 1
+    assert again.rows("notes") == {b"k": b"v"}
+    assert panes_of(again) == panes_of(table)
+    reopened = record(1, "sales.deal.reopened", "11-20T10:00:00", deal_id="D-1")
+    again.fold(DEALS, [reopened], now_ms=NOW_MS)
+    assert sum_of(again, WON) == 0
+
+
+def test_a_gap_and_a_loss_are_counted_apart() -> None:
+    table = new_table()
+    table.skip_to(DEALS, 5, lost=False)
+    table.skip_to(DEALS, 9, lost=True)
+    assert table.facts.counters == {"gaps": {DEALS: 5}, "lost": {DEALS: 4}}
+    assert table.next_offset[DEALS] == 9
+
+
+def test_a_rebuild_ends_when_every_topic_has_caught_up() -> None:
+    table = new_table()
+    table.begin_rebuild({DEALS: 1})
+    assert table.rebuilding
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
+    assert not table.rebuilding
+
+
+def call(offset: int, time: str, activity_id: str) -> FakeRecord:
+    return record(offset, "sales.activity.completed", time, activity_id=activity_id, kind="call")
+
+
+@pytest.mark.parametrize("expire_between", [True, False])
+def test_an_activity_past_its_horizon_is_counted_once_and_closed(expire_between: bool) -> None:
+    table = new_table()
+    table.fold(
+        ACTIVITIES, [call(0, "09-01T09:00:00", "A-1"), call(1, "11-20T09:00:00", "A-2")], now_ms=NOW_MS
+    )
+    if expire_between:
+        table.expire(now_ms=NOW_MS)
+    late = [call(2, "09-02T09:00:00", "A-1"), call(3, "09-02T09:00:00", "A-3")]
+    dead = table.fold(ACTIVITIES, late, now_ms=NOW_MS)
+    assert [each.rejected.reason for each in dead] == [Reason.TOO_OLD, Reason.TOO_OLD]
+    assert sum_of(table, ACTIVITIES_DONE) == 2
+
+
+def test_a_deal_past_retention_takes_its_contributions_along() -> None:
+    table = new_table()
+    opened = record(0, "sales.deal.created", "01-05T09:00:00", deal_id="D-old", amount=5)
+    table.fold(
+        DEALS, [opened, record(1, "sales.deal.created", "11-20T09:00:00", deal_id="D-new")], now_ms=NOW_MS
+    )
+    table.expire(now_ms=NOW_MS + 600 * DAY_MS)
+    assert sum_of(table, BY_NAME["open"].number) == 1
+    commit = table.take_commit()
+    assert commit is not None
+    assert list(commit.entities_del) == [b"dD-old"]
+
+
+def test_event_clock_measures_retention_from_the_newest_event() -> None:
+    rules = FoldRules(day_start=RULES.day_start, clock="event", retention_ms=30 * DAY_MS)
+    table = new_table(rules=rules)
+    in_2035_ms = NOW_MS + 9 * 365 * DAY_MS
+    events = [
+        record(0, "sales.deal.won", "03-01T09:00:00", deal_id="D-1"),
+        record(1, "sales.deal.won", "03-20T09:00:00", deal_id="D-2"),
+        record(2, "sales.deal.won", "02-01T09:00:00", deal_id="D-3"),
+    ]
+    dead = table.fold(DEALS, events, now_ms=in_2035_ms)
+    assert [each.record.offset for each in dead] == [2]
