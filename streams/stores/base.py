@@ -3,11 +3,13 @@
 A slot is the p-th partition of deals, leads and activities. Its checkpoint is two maps of bytes:
 `board` (panes, cells, counters: what `metrics` reads) and `entities` (what only the owner reads),
 with one `seq`, one owner and one offset per topic. A commit replaces values; it never increments.
+Field names that begin with `@` are the store's own.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -17,6 +19,10 @@ class StoreUnavailable(Exception):
 
     Nothing was half-applied. Keep the dirty state and try again with backoff.
     """
+
+
+class StoreMisconfigured(Exception):
+    """The store answers but would lose state in normal operation. The message names the fix."""
 
 
 class Claim(Struct, frozen=True):
@@ -54,6 +60,19 @@ class Outcome(Enum):
     ROLLED_BACK = auto()  # the store lost what was committed before; claim again and replay
 
 
+class Mark(NamedTuple):
+    """Names one image of a slot's board: equal marks mean equal boards, whatever was lost between.
+
+    `seq` alone does not: after a rollback another owner writes other content under the same number.
+    """
+
+    owner: str
+    seq: int
+
+
+NO_MARK = Mark("", 0)
+
+
 class Board(Struct, frozen=True):
     """A consistent image of one slot's board."""
 
@@ -61,16 +80,30 @@ class Board(Struct, frozen=True):
     offsets: dict[str, int]
     fields: dict[bytes, bytes]
     version: str = ""
+    owner: str = ""
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.owner, self.seq)
 
 
 class BoardChange(Struct, frozen=True):
-    """What one commit did to one slot's board. Apply it only on top of `seq - 1`; else read the board anew."""
+    """What one commit did to one slot's board. Apply it only on top of `follows`; else read the board."""
 
     slot: int
     seq: int
     offsets: dict[str, int]
     set: dict[bytes, bytes]
     delete: list[bytes]
+    owner: str = ""
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.owner, self.seq)
+
+    @property
+    def follows(self) -> Mark:
+        return Mark(self.owner, self.seq - 1)
 
 
 class SlotStore(Protocol):
@@ -85,5 +118,11 @@ class SlotStore(Protocol):
     async def read_board(self, slot: int) -> Board:
         """Read a slot's board in one atomic step; seq 0 and no fields when there is none."""
 
-    def follow(self) -> AsyncIterator[BoardChange]:
-        """Yield board changes as they are committed. May miss some: `seq` tells."""
+    async def read_mark(self, slot: int) -> Mark:
+        """Read which image of the board is stored, cheaply; `NO_MARK` when there is none."""
+
+    def follow(self) -> AbstractAsyncContextManager[AsyncIterator[BoardChange]]:
+        """Subscribe to the changes of all slots. Every commit made after entering is in the iterator,
+
+        unless the store drops some: marks tell. `StoreUnavailable` ends it; enter again and compare marks.
+        """

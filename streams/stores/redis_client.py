@@ -1,0 +1,152 @@
+"""Redis settings in, a client out whose failures speak the store's language. Knows no keys."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from streams.stores.base import StoreMisconfigured, StoreUnavailable
+
+# A healthy Redis answers the largest commit in a fraction of this; a longer wait holds up the slot's fold.
+_SOCKET_TIMEOUT_SECONDS = 2.0
+_CONNECT_TIMEOUT_SECONDS = 1.0
+# A connection idle this long is pinged before use, so that a dead one is found by the ping.
+_HEALTH_CHECK_SECONDS = 15
+
+# Replies that say "not now"; Redis 6 wraps them in "Error running script … -OOM …".
+_TRANSIENT = (
+    "OOM",
+    "READONLY",
+    "MISCONF",
+    "LOADING",
+    "BUSY",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "NOREPLICAS",
+)
+# redis-py takes the code off the text of the errors it knows.
+_TRANSIENT_KINDS: dict[type[Exception], str] = {
+    redis_errors.OutOfMemoryError: "OOM",
+    redis_errors.ReadOnlyError: "READONLY",
+    redis_errors.TryAgainError: "TRYAGAIN",
+    redis_errors.ClusterDownError: "CLUSTERDOWN",
+}
+
+Part = str | bytes | int
+
+
+def connect(url: str, *, health_check_seconds: int = _HEALTH_CHECK_SECONDS) -> Redis:
+    """Build a client; nothing is contacted yet. Raises `ValueError` for a URL that is none."""
+    return Redis.from_url(
+        url,
+        decode_responses=False,
+        protocol=2,
+        socket_timeout=_SOCKET_TIMEOUT_SECONDS,
+        socket_connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        health_check_interval=health_check_seconds,
+        # One more try, at once, for a pooled connection that died unnoticed. Waiting is for the caller.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
+    )
+
+
+async def ask(client: Redis, *command: Part) -> Any:
+    """Send one command. Its reply has no type here: the caller names what the command returns."""
+    return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+async def ask_all(client: Redis, *commands: tuple[Part, ...]) -> Any:
+    """Send commands as one transaction and return their replies: all of one instant."""
+    async with client.pipeline(transaction=True) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)
+        return await pipe.execute()
+
+
+async def check(client: Redis, address: str, *, require_noeviction: bool) -> list[str]:
+    """Return warnings about a Redis; raise when it would drop state in normal operation."""
+    with translated(address):
+        await ask(client, "PING")
+    config: dict[str, str] = {}
+    try:
+        # One at a time: before version 7, CONFIG GET takes one name only.
+        for name in ("maxmemory", "maxmemory-policy", "appendonly"):
+            with translated(address):
+                said: dict[bytes | str, bytes | str] = await ask(client, "CONFIG GET", name)
+            config.update((_text(key), _text(value)) for key, value in said.items())
+    except redis_errors.ResponseError:
+        # Hosted Redis and narrow ACLs hide CONFIG.
+        return [
+            f"Redis at {address} does not show its configuration: "
+            "make sure that maxmemory-policy is noeviction and appendonly is yes."
+        ]
+    return _judge(config, address, require_noeviction=require_noeviction)
+
+
+def _judge(config: dict[str, str], address: str, *, require_noeviction: bool) -> list[str]:
+    warnings = []
+    policy = config.get("maxmemory-policy", "noeviction")
+    # Without a memory limit nothing is ever evicted, whatever the policy says.
+    if config.get("maxmemory", "0") != "0" and policy != "noeviction":
+        complaint = (
+            f"Redis at {address} has maxmemory-policy {policy}: when full, it drops state without a word. "
+            "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf)"
+        )
+        if require_noeviction:
+            fix = "or accept the loss with redis.require_noeviction = false"
+            raise StoreMisconfigured(f"{complaint}, {fix}.")
+        warnings.append(f"{complaint}.")
+    if config.get("appendonly") == "no":
+        warnings.append(
+            f"Redis at {address} has appendonly off: after its restart all state is folded again "
+            "from the topics. Set appendonly yes to keep it."
+        )
+    return warnings
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Turn what a caller can only wait out into `StoreUnavailable`; our own mistakes stay as they are."""
+    try:
+        yield
+    except redis_errors.AuthenticationError as error:
+        raise StoreUnavailable(
+            f"Redis at {address} refuses the user or password; check redis.url ({error})"
+        ) from None
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+        # Its text may repeat the URL; its kind says enough.
+        raise StoreUnavailable(f"Redis at {address} does not answer ({type(error).__name__})") from None
+    except redis_errors.ResponseError as error:
+        code = _transient_code(error)
+        if code is None:
+            raise
+        raise StoreUnavailable(f"Redis at {address} refuses for now ({code})") from None
+
+
+def _transient_code(error: redis_errors.ResponseError) -> str | None:
+    for kind, code in _TRANSIENT_KINDS.items():
+        if isinstance(error, kind):
+            return code
+    text = str(error)
+    return next((code for code in _TRANSIENT if text.startswith(f"{code} ") or f"-{code} " in text), None)
+
+
+def address_of(url: str) -> str:
+    """Return a URL as it may be shown: without user and password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    try:
+        port = parts.port or 6379
+    except ValueError:
+        return f"{parts.scheme}://{parts.hostname}"
+    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path}"
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
