@@ -129,7 +129,7 @@ def _open_interval(
     opened_at_ms = deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms
     if closed_at_ms is not None and closed_at_ms <= opened_at_ms:
         return []
-    open_cell = cell._replace(stage=deal.stage or "")
+    open_cell = Cell(*cell[:-1], deal.stage) if deal.stage else cell
     probability = deal.probability
     if probability is None:
         probability = stage_probability.get(deal.stage or "", 0.0)

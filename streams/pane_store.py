@@ -46,7 +46,6 @@ class PaneStore:
         self._apply(contributions, -1)
 
     def _apply(self, contributions: Contributions, sign: int) -> None:
-        panes, changed = self.panes, self.changed
         exact_since_ms, kept_since_ms = self.resolution.since_ms[EXACT], self.resolution.since_ms[DAY_TIER]
         for cell, time_ms, values in contributions:
             number = self.cells.get(cell)
@@ -56,20 +55,24 @@ class PaneStore:
                 key = PaneKey(number, time_ms, EXACT)
             else:
                 key = self._key(number, time_ms)
-            pane = panes.get(key)
-            if pane is None:
-                pane = panes[key] = {}
-            for measure, value in values.items():
-                if time_ms < kept_since_ms and not is_level(measure):
-                    continue  # its pane has been forgotten, and so had this value
-                total = pane.get(measure, 0) + sign * value
-                if total:
-                    pane[measure] = total
-                else:
-                    pane.pop(measure, None)
-            if not pane:
-                del panes[key]
-            changed.add(key)
+                if time_ms < kept_since_ms:  # its pane has been forgotten, all but the levels
+                    values = {each: value for each, value in values.items() if is_level(each)}
+            self._add_values(key, values, sign)
+
+    def _add_values(self, key: PaneKey, values: PaneValues, sign: int) -> None:
+        """Add values to one pane, times `sign`; a pane and a measure that come to zero are gone."""
+        pane = self.panes.get(key)
+        if pane is None:
+            pane = self.panes[key] = {}
+        for measure, value in values.items():
+            total = pane.get(measure, 0) + sign * value
+            if total:
+                pane[measure] = total
+            else:
+                pane.pop(measure, None)
+        if not pane:
+            del self.panes[key]
+        self.changed.add(key)
 
     def _new_cell(self, cell: Cell) -> int:
         number = self._next_cell
@@ -142,15 +145,5 @@ class PaneStore:
         return start_ms + TIERS[tier].width_ms
 
     def _move(self, key: PaneKey) -> None:
-        wider = self._key(key.cell, key.start_ms)
-        target = self.panes.setdefault(wider, {})
-        for measure, value in self.panes.pop(key).items():
-            total = target.get(measure, 0) + value
-            if total:
-                target[measure] = total
-            else:
-                target.pop(measure, None)
-        if not target:
-            del self.panes[wider]
         self.changed.add(key)
-        self.changed.add(wider)
+        self._add_values(self._key(key.cell, key.start_ms), self.panes.pop(key), 1)

@@ -18,7 +18,6 @@ from streams.pane_store import PaneStore
 from streams.stores.base import Claim, Commit
 from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
 
-# A year of a few thousand reps has fewer distinct cells than this; beyond it somebody sends noise.
 _UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
 _BEGINNING_OF_TIME_MS = -(1 << 62)
 
@@ -184,9 +183,9 @@ class SlotTable:
                 before = self._contributions(state)
                 apply_merge(state, event, plan)
                 after = self._contributions(state)
-                if before != after:
-                    self._panes.retract(before)
-                    self._panes.add(after)
+                # No entity makes two equal contributions, so lists compare as sets do.
+                self._panes.retract([each for each in before if each not in after])
+                self._panes.add([each for each in after if each not in before])
             else:
                 apply_merge(state, event, plan)
         self._dirty_entities.add((event.kind, event.entity_id))
