@@ -1,0 +1,1 @@
+"""The HTTP faces of the numbers: /metrics, the JSON API and the status page."""

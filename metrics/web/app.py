@@ -1,0 +1,188 @@
+"""A `SnapshotSource` in, HTTP answers out: /metrics, the JSON API, the status page and the probes.
+
+Everything a scrape needs was rendered before it came; a request copies bytes. Never computes a number of
+the live tick, and knows nothing of where the panes come from.
+"""
+
+import asyncio
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from metrics.web.query import Ask, BadAsk, ask_from_query
+
+
+class Exposition(Protocol):
+    """One tick's gauges, rendered."""
+
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def gzipped(self) -> bytes: ...
+
+
+class NoSnapshot(Exception):
+    """There is no number yet; the message says what is being waited for."""
+
+
+class SnapshotSource(Protocol):
+    """What the pages show. All methods but `answer` return at once."""
+
+    def exposition(self, *, openmetrics: bool) -> Exposition: ...
+
+    def live_json(self, ask: Ask) -> dict[str, Any]:
+        """Return the newest tick in the API's form, cut to what was asked. Raises `NoSnapshot`."""
+
+    def json_at(self, ask: Ask) -> dict[str, Any]:
+        """Compute the snapshot of another instant; may take long, so it is called in a thread."""
+
+    def catalogue(self) -> list[dict[str, Any]]: ...
+
+    def not_ready(self) -> str:
+        """Return why the numbers cannot be relied on now, "" when they can."""
+
+
+SOURCE = web.AppKey("source", SnapshotSource)
+PAGE = web.AppKey("page", bytes)
+POLICY = web.AppKey("policy", str)
+# One past instant may cost seconds of a core; a second one waits, and the ticks keep a core of their own.
+HISTORY = web.AppKey("history", asyncio.Semaphore)
+
+_GZIP_WORTH_BYTES = 1024
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_POLICY_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
+
+
+def create_app(
+    source: SnapshotSource, *, floor_name: str = "Sales floor", zone: str = "UTC"
+) -> web.Application:
+    app = web.Application(middlewares=[_dress])
+    app[SOURCE] = source
+    app[PAGE], app[POLICY] = _page(floor_name, zone)
+    app[HISTORY] = asyncio.Semaphore(1)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/api/snapshot", _snapshot)
+    app.router.add_get("/api/kpis", _kpis)
+    app.router.add_get("/", _status_page)
+    app.router.add_get("/wall", _status_page)
+    app.router.add_get("/-/healthy", _healthy)
+    app.router.add_get("/-/ready", _ready)
+    return app
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    rendered = request.app[SOURCE].exposition(
+        openmetrics=_prefers_openmetrics(request.headers.get("Accept", ""))
+    )
+    headers = {"Content-Type": rendered.content_type, "Vary": "Accept, Accept-Encoding"}
+    if not _accepts_gzip(request):
+        return web.Response(body=rendered.body, headers=headers)
+    return web.Response(body=rendered.gzipped, headers={**headers, "Content-Encoding": "gzip"})
+
+
+async def _snapshot(request: web.Request) -> web.Response:
+    source = request.app[SOURCE]
+    known = [kpi["name"] for kpi in source.catalogue()]
+    ask = ask_from_query({name: request.query.getall(name) for name in request.query}, known_kpis=known)
+    if ask.at_ms is None:
+        return _json(request, {**source.live_json(ask), "not_ready": source.not_ready()})
+    async with request.app[HISTORY]:
+        return _json(request, await asyncio.to_thread(source.json_at, ask))
+
+
+async def _kpis(request: web.Request) -> web.Response:
+    return _json(request, {"kpis": request.app[SOURCE].catalogue()})
+
+
+async def _status_page(request: web.Request) -> web.Response:
+    return web.Response(
+        body=request.app[PAGE],
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Content-Security-Policy": request.app[POLICY]},
+    )
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _ready(request: web.Request) -> web.Response:
+    reason = request.app[SOURCE].not_ready()
+    return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+
+def _json(request: web.Request, content: object, *, status: int = 200) -> web.Response:
+    response = web.json_response(content, status=status)
+    if isinstance(response.body, bytes) and len(response.body) > _GZIP_WORTH_BYTES and _accepts_gzip(request):
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _accepts_gzip(request: web.Request) -> bool:
+    offers = request.headers.get("Accept-Encoding", "").lower().split(",")
+    return any(re.fullmatch(r"\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$)[\d.]+\s*)?", offer) for offer in offers)
+
+
+def _prefers_openmetrics(accept: str) -> bool:
+    """Say whether a scraper would rather have OpenMetrics than the text format, by its q values."""
+    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for offer in accept.lower().split(","):
+        media, *parameters = [part.strip() for part in offer.split(";")]
+        if media in weights:
+            said = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+            weights[media] = max(weights[media], float(said) if re.fullmatch(r"[01](\.\d*)?", said) else 0.0)
+    return weights["application/openmetrics-text"] > weights["text/plain"]
+
+
+@web.middleware
+async def _dress(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Put the security headers on every answer, and turn what went wrong into one that names the fix."""
+    try:
+        response = await handler(request)
+    except BadAsk as error:
+        response = _json(request, {"error": str(error)}, status=400)
+    except NoSnapshot as error:
+        response = _json(request, {"error": str(error)}, status=503)
+    except web.HTTPException as error:
+        error.headers.update(_HEADERS)
+        raise
+    for name, value in (*_HEADERS.items(), ("Content-Security-Policy", _POLICY_OF_DATA)):
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _page(floor_name: str, zone: str) -> tuple[bytes, str]:
+    """Return the status page and the policy that lets exactly its own script and style run."""
+    page = files("metrics.web").joinpath("static/status.html").read_text(encoding="utf-8")
+    version = hashlib.sha256(page.encode()).hexdigest()[:12]
+    for mark, text in (("{{floor}}", floor_name), ("{{zone}}", zone), ("{{version}}", version)):
+        page = page.replace(mark, html.escape(text))
+    policy = (
+        f"default-src 'none'; script-src {_hash_of('script', page)}; style-src {_hash_of('style', page)}; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page.encode(), policy
+
+
+def _hash_of(tag: str, page: str) -> str:
+    match = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    assert match is not None, f"the status page has no <{tag}>"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(match[1].encode()).digest()).decode()}'"
