@@ -160,3 +160,12 @@ def months_before(first_of_month: date, months: int) -> date:
     """Return the first day of the month so many months earlier."""
     index = first_of_month.year * 12 + first_of_month.month - 1 - months
     return date(index // 12, index % 12 + 1, 1)
+
+
+def rfc3339(time_ms: int) -> str:
+    """Return the instant in UTC, to the millisecond: `2026-11-21T09:30:00.123Z`."""
+    try:
+        instant = _EPOCH + timedelta(milliseconds=time_ms)
+    except OverflowError:
+        return f"{time_ms} ms"
+    return f"{instant.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -1,0 +1,178 @@
+"""Pane rows and window edges in, exact integer sums per window and group out, in one vectorised pass.
+
+Every row gets the segment between two edges it falls in; the rows of a segment are added up per group
+and measure; running totals over the segments make any window the difference of two of them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.exact import FloatArray, IntArray, zeros
+from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_key
+from metrics.panes import PaneLog
+
+_SCALARS: Final = tuple(m for m in MEASURES if m.kind is not Kind.HISTOGRAM)
+COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
+LEVEL_COLUMNS: Final = np.array([m.kind is Kind.LEVEL for m in _SCALARS])
+COUNT_COLUMNS: Final = np.array([m.kind is Kind.FLOW and m.unit is Unit.COUNT for m in _SCALARS])
+_MONEY_NUMBERS: Final = [m.number for m in MEASURES if m.unit is Unit.MONEY]
+
+_SCALAR_KEYS: Final = 1024
+_COLUMN_OF_NUMBER: Final = np.full(_SCALAR_KEYS, -1, dtype=np.int64)
+for _column, _measure in enumerate(_SCALARS):
+    _COLUMN_OF_NUMBER[_measure.number] = _column
+
+# Group and bucket packed into one sortable number; buckets lie within +-2**20 (metrics.measures).
+_BUCKET_SPAN: Final = 1 << 21
+_BUCKET_ZERO: Final = 1 << 20
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that count: of known measures, money in the reporting currency, before the last edge."""
+
+    segment: Index
+    cell: Index
+    column: Index
+    value: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class HistogramRows:
+    segment: Index
+    cell: Index
+    bucket: Index
+    value: NDArray[np.int64]
+
+
+def rows_before(log: PaneLog, edges_ms: Index, foreign: NDArray[np.bool_]) -> tuple[Rows, dict[str, HistogramRows]]:
+    """Split the log into scalar rows and histogram rows, each with its segment.
+
+    Segment s holds [edges[s-1], edges[s]); rows at or after the last edge are not in. `foreign` marks
+    cells whose money is not in the reporting currency.
+    """
+    key = log.key.astype(np.int64)
+    scalar = key < _SCALAR_KEYS
+    column = _COLUMN_OF_NUMBER[np.where(scalar, key, 0)]
+    wanted = (log.start_ms < edges_ms[-1]) & (log.value != 0)
+    money = foreign[log.cell] & np.isin(key, _MONEY_NUMBERS)
+    picked = np.flatnonzero(wanted & scalar & (column >= 0) & ~money)
+    segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")
+    rows = Rows(segment, log.cell[picked].astype(np.int64), column[picked], log.value[picked])
+    return rows, _histogram_rows(log, np.flatnonzero(wanted & ~scalar), edges_ms)
+
+
+def _histogram_rows(log: PaneLog, picked: Index, edges_ms: Index) -> dict[str, HistogramRows]:
+    keys, position = np.unique(log.key[picked], return_inverse=True)
+    split = np.array([split_histogram_key(int(key)) for key in keys], dtype=np.int64).reshape(-1, 2)
+    segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")
+    number, bucket = split[position, 0], split[position, 1]
+    found: dict[str, HistogramRows] = {}
+    for measure_number in np.unique(split[:, 0]).tolist():
+        measure = BY_NUMBER.get(measure_number)
+        if measure is None:
+            continue
+        own = number == measure_number
+        at = picked[own]
+        found[measure.name] = HistogramRows(
+            segment[own], log.cell[at].astype(np.int64), bucket[own], log.value[at]
+        )
+    return found
+
+
+def foreign_money_rows(log: PaneLog, foreign: NDArray[np.bool_], as_of_ms: int) -> NDArray[np.int64]:
+    """Return, per cell, how many pane rows hold money that is not in the reporting currency."""
+    if not foreign.any():
+        return np.zeros(len(foreign), dtype=np.int64)
+    hit = foreign[log.cell] & (log.value != 0) & (log.start_ms < as_of_ms) & np.isin(log.key, _MONEY_NUMBERS)
+    return np.bincount(log.cell[hit], minlength=len(foreign)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class RunningTotals:
+    """`totals[column, i, group]` is the sum of everything before edge i."""
+
+    totals: IntArray
+
+    def between(self, column: int, starts: Index, ends: Index) -> IntArray:
+        """Return the sums of [edges[start], edges[end]), one line per pair of edges."""
+        difference: IntArray = self.totals[column][ends] - self.totals[column][starts]
+        return difference
+
+    def before(self, column: int, ends: Index) -> IntArray:
+        totals: IntArray = self.totals[column][ends]
+        return totals
+
+
+def running_totals(rows: Rows, group_of_cell: Index, groups: int, edges: int) -> RunningTotals:
+    """Add up the rows; cells of group -1 are left out."""
+    group = group_of_cell[rows.cell]
+    kept = group >= 0
+    columns = len(_SCALARS)
+    flat = (rows.column[kept] * edges + rows.segment[kept]) * groups + group[kept]
+    value = rows.value[kept]
+    sums = zeros(columns * edges * groups, value)
+    np.add.at(sums, flat, value.astype(sums.dtype))
+    totals = sums.reshape(columns, edges, groups)
+    np.cumsum(totals, axis=1, out=totals)
+    return RunningTotals(totals)
+
+
+@dataclass(frozen=True)
+class BucketTotals:
+    """Running totals of a histogram: one column per (group, bucket) that occurs, in that order."""
+
+    totals: NDArray[np.int64]
+    bucket_values: FloatArray
+    first: Index  # group -> its first column
+    last: Index  # group -> one past its last column
+
+    def quantile(self, fraction: float, starts: Index, ends: Index) -> FloatArray:
+        """Return the quantile of each window and group; NaN where nothing fell into the window.
+
+        Between two ranks the answer is interpolated linearly, as numpy does by default.
+        """
+        counts = np.maximum(self.totals[ends] - self.totals[starts], 0)
+        passed = np.zeros((len(starts), counts.shape[1] + 1), dtype=np.int64)
+        np.cumsum(counts, axis=1, out=passed[:, 1:])
+        below = passed[:, self.first]
+        count = passed[:, self.last] - below
+        rank = fraction * np.maximum(count - 1, 0)
+        low = np.floor(rank).astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(count - 1, 0))
+        low_value, high_value = self._at(passed, below + low), self._at(passed, below + high)
+        return np.asarray(np.where(count > 0, low_value + (high_value - low_value) * (rank - low), np.nan))
+
+    def _at(self, passed: NDArray[np.int64], rank: NDArray[np.int64]) -> FloatArray:
+        columns = [np.searchsorted(line[1:], wanted, side="right") for line, wanted in zip(passed, rank, strict=True)]
+        at = np.minimum(np.array(columns, dtype=np.int64).reshape(rank.shape), len(self.bucket_values) - 1)
+        return self.bucket_values[at]
+
+
+def bucket_totals(rows: HistogramRows, group_of_cell: Index, groups: int, edges: int) -> BucketTotals | None:
+    """Add up one histogram's rows; None when no group has any."""
+    group = group_of_cell[rows.cell]
+    kept = group >= 0
+    if not kept.any():
+        return None
+    code = group[kept] * _BUCKET_SPAN + rows.bucket[kept] + _BUCKET_ZERO
+    codes, position = np.unique(code, return_inverse=True)
+    sums = np.zeros(edges * len(codes), dtype=np.int64)
+    np.add.at(sums, rows.segment[kept] * len(codes) + position, rows.value[kept])
+    owner = codes // _BUCKET_SPAN
+    return BucketTotals(
+        np.cumsum(sums.reshape(edges, len(codes)), axis=0),
+        _values_of(codes % _BUCKET_SPAN - _BUCKET_ZERO),
+        np.searchsorted(owner, np.arange(groups), side="left"),
+        np.searchsorted(owner, np.arange(groups), side="right"),
+    )
+
+
+def _values_of(buckets: Index) -> FloatArray:
+    distinct, position = np.unique(buckets, return_inverse=True)
+    return np.array([bucket_value(int(bucket)) for bucket in distinct], dtype=np.float64)[position]
