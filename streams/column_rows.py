@@ -98,7 +98,7 @@ class RowMapper:
             return moment.date().isoformat()
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self._zone_of(source))
-        return rfc3339((moment - _EPOCH) // _MILLISECOND)
+        return rfc3339(to_ms(moment))
 
     def _zone_of(self, source: Source) -> ZoneInfo:
         if not source.zone:
@@ -128,6 +128,10 @@ class RowMapper:
 def content_id(content: bytes) -> str:
     """Return an id that is the same whenever the content is, so that publishing twice changes nothing."""
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def to_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def rfc3339(time_ms: int) -> str:

@@ -78,7 +78,7 @@ async def embedded_kafka(port: int = 0) -> AsyncIterator[EmbeddedKafka]:
             "--advertised-listener-url",
             url,
             "--storage-engine",
-            "memory://salesfloor/",
+            "memory://tansu/",
         ]
         return [str(binary), "broker", *flags]
 

@@ -1,0 +1,312 @@
+"""Events from files and Python programs in, acknowledged Kafka records out. Bad lines are reported, not sent.
+
+Publishing the same twice changes no number: ids come from the content, and the fold takes each once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.admin import ensure_topics
+from streams.clock import Clock, SystemClock
+from streams.column_rows import content_id, rfc3339
+from streams.decode import FUTURE_MAX_MS
+from streams.events import Rejected
+from streams.kafka_client import client_options
+from streams.publish_input import Ready, Refused, json_lines, load_map, mapped_rows, open_events
+from streams.routing import route
+from streams.settings import Settings
+from streams.stores.base import Board, StoreUnavailable
+from streams.stores.redis import RedisStore
+from streams.time_shift import Shift, shift_to
+
+Compression = Literal["gzip", "lz4", "snappy", "zstd"]
+Targets = dict[tuple[str, int], int]
+"""(topic, partition) -> offset after the last record sent there."""
+
+_DAY_MS = 86_400_000
+_PROGRESS_EVERY = 500
+_POLL_SECONDS = 0.1
+_STALL_SECONDS = 60.0
+"""Workers that fold nothing for a minute are not there; a rebalance takes a tenth of it."""
+# Lingering a little lets the producer fill batches; nobody waits for a single record here.
+_LINGER_MS = 5
+
+
+class PublishError(Exception):
+    """Publishing stopped. The message says how far it came and what to do."""
+
+
+class EventRefused(Exception):
+    """The event would not be counted. The message names the field."""
+
+
+class Boards(Protocol):
+    async def read_board(self, slot: int) -> Board: ...
+
+
+@dataclass
+class PublishReport:
+    published: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    targets: Targets = field(default_factory=dict)
+
+
+Progress = Callable[[PublishReport], None]
+
+
+class Publisher:
+    """Sends events to their topics, keyed by the contract, each acknowledged by all in-sync replicas."""
+
+    def __init__(self, settings: Settings, *, compression: Compression | None = None) -> None:
+        self._settings = settings
+        self._compression = compression
+        self._producer: AIOKafkaProducer | None = None
+        self._error: BaseException | None = None
+        self.targets: Targets = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await ensure_topics(self._settings)
+            self._producer = AIOKafkaProducer(
+                **client_options(self._settings.kafka, client_id="salesfloor-publish"),
+                # No producer id is asked for: a record repeated after a lost answer, or out of order, changes
+                # nothing here, and some brokers and access rules refuse one (the embedded broker does).
+                acks="all",
+                compression_type=self._compression,
+                linger_ms=_LINGER_MS,
+                max_batch_size=256 * 1024,
+                max_request_size=2 << 20,
+            )
+            await self._producer.start()
+        except KafkaError as error:
+            await self._stop()
+            raise PublishError(
+                f"Kafka at {self._settings.kafka.bootstrap} does not answer ({type(error).__name__}); "
+                "start it, or name another with --kafka HOST:PORT"
+            ) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def send(self, value: bytes) -> None:
+        """Send one CloudEvent given as JSON; raise `EventRefused` if a worker would not count it."""
+        routed = route(value)
+        if isinstance(routed, Rejected):
+            raise EventRefused(f"{routed.reason}: {routed.detail}")
+        await self.send_record(routed.topic, routed.key, value)
+
+    async def emit(
+        self, type: str, data: Mapping[str, object], *, time_ms: int, source: str, id: str | None = None
+    ) -> None:
+        """Send an event from its parts; without `id` it is derived from the content."""
+        event = {"specversion": "1.0", "type": type, "source": source, "time": rfc3339(time_ms), "data": data}
+        event["id"] = id or content_id(msgspec.json.encode(event, order="sorted"))
+        await self.send(msgspec.json.encode(event))
+
+    async def send_record(self, topic: str, key: bytes, value: bytes) -> None:
+        """Send what is known to be well-formed. Returns when it is buffered; `flush` waits for Kafka."""
+        assert self._producer is not None, "use `async with Publisher(...)`"
+        self._raise_error()
+        sent = await self._producer.send(topic, value=value, key=key)
+        sent.add_done_callback(self._acknowledged)
+
+    async def flush(self) -> None:
+        """Return when Kafka has acknowledged everything sent so far, else raise `PublishError`."""
+        assert self._producer is not None
+        await self._producer.flush()
+        # The producer's futures are done; their callbacks run in the loop's next turn.
+        await asyncio.sleep(0)
+        self._raise_error()
+
+    def _acknowledged(self, sent: "asyncio.Future[object]") -> None:
+        error = None if sent.cancelled() else sent.exception()
+        if error is not None:
+            self._error = self._error or error
+        elif not sent.cancelled():
+            record = sent.result()
+            place, after = (record.topic, record.partition), record.offset + 1  # type: ignore[attr-defined]
+            self.targets[place] = max(self.targets.get(place, 0), after)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise PublishError(
+                f"Kafka did not take a record ({type(self._error).__name__}); publish again when it is well, "
+                "what arrived already will not count twice"
+            ) from self._error
+
+
+async def publish_file(
+    path: str,
+    *,
+    settings: Settings,
+    map: str | None = None,
+    shift_to_now: bool = False,
+    speed: float | None = None,
+    wait: bool = False,
+    progress: Progress | None = None,
+    boards: Boards | None = None,
+    clock: Clock | None = None,
+    compression: Compression | None = None,
+) -> PublishReport:
+    """Publish CloudEvents JSON lines (a file, .gz, or "-"), or tables through the column map `map`.
+
+    `speed` N replays at N times real time; `wait` returns when the workers have folded and committed
+    what was published, which it learns from `boards`.
+    """
+    run = _Run(settings, clock or SystemClock(), progress, speed)
+    # The input is looked at before Kafka is: a wrong file name should not wait for a broker.
+    if map is not None:
+        items = mapped_rows(path, load_map(map), settings.floor.tzinfo)
+        shift = run.shift_for(items) if shift_to_now else None
+        async with Publisher(settings, compression=compression) as publisher:
+            await run.send_all(items, publisher, shift)
+    else:
+        with open_events(path) as opened:
+            name = "standard input" if path == "-" else path
+            shift = run.shift_for(json_lines(opened, name)) if shift_to_now else None
+            opened.seek(0)
+            async with Publisher(settings, compression=compression) as publisher:
+                await run.send_all(json_lines(opened, name), publisher, shift)
+    run.warn_if_old(shifted=shift_to_now)
+    if wait:
+        if boards is not None:
+            await wait_until_folded(boards, run.report.targets)
+        else:
+            async with _redis_boards(settings) as store:
+                await wait_until_folded(store, run.report.targets)
+    return run.report
+
+
+@asynccontextmanager
+async def _redis_boards(settings: Settings) -> AsyncIterator[Boards]:
+    url = settings.redis.url.get_secret_value()
+    store = RedisStore(url, namespace=settings.redis.namespace, version=settings.definition_version)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+class _Run:
+    """One publishing: sends, counts, paces."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, progress: Progress | None, speed: float | None
+    ) -> None:
+        self._settings = settings
+        self._now_ms = clock.now_ms()
+        self._progress = progress
+        self._speed = speed
+        self._pace_from: tuple[float, int] | None = None
+        self._old = 0
+        self.report = PublishReport()
+
+    def shift_for(self, items: Iterable[Ready | Refused]) -> Shift | None:
+        times = (item.time_ms for item in items if isinstance(item, Ready))
+        newest_ms = max((time_ms for time_ms in times if not self._is_future(time_ms)), default=None)
+        if newest_ms is None:
+            return None
+        return shift_to(self._now_ms, newest_ms=newest_ms, zone=self._settings.floor.tzinfo)
+
+    async def send_all(
+        self, items: Iterable[Ready | Refused], publisher: Publisher, shift: Shift | None
+    ) -> None:
+        for count, item in enumerate(items, 1):
+            if isinstance(item, Refused):
+                self.report.refused.append(item)
+            elif self._is_future(item.time_ms):
+                self._refuse(item, "future: $.time is more than 24 h ahead")
+            else:
+                await self._send(item, publisher, shift)
+            if self._progress is not None and count % _PROGRESS_EVERY == 0:
+                self._progress(self.report)
+        await publisher.flush()
+        self.report.targets = publisher.targets
+        if self._progress is not None:
+            self._progress(self.report)
+
+    async def _send(self, item: Ready, publisher: Publisher, shift: Shift | None) -> None:
+        value = item.value
+        if shift is not None:
+            try:
+                value = shift.apply(value)
+            except (ValueError, OverflowError) as error:
+                self._refuse(item, f"cannot be shifted to now: {error}")
+                return
+        if self._speed is not None:
+            await self._pace(item.time_ms, self._speed)
+        self._old += item.time_ms < self._now_ms - self._settings.worker.retention_days * _DAY_MS
+        await publisher.send_record(item.topic, item.key, value)
+        self.report.published += 1
+
+    async def _pace(self, time_ms: int, speed: float) -> None:
+        """Wait until the event is due; one older than what was sent already is due at once."""
+        loop_time = asyncio.get_running_loop().time()
+        if self._pace_from is None:
+            self._pace_from = (loop_time, time_ms)
+        began, first_ms = self._pace_from
+        due = began + (time_ms - first_ms) / 1000 / speed
+        if due > loop_time:
+            await asyncio.sleep(due - loop_time)
+
+    def _refuse(self, item: Ready, reason: str) -> None:
+        self.report.refused.append(Refused(item.file, item.line, reason))
+
+    def _is_future(self, time_ms: int) -> bool:
+        return time_ms > self._now_ms + FUTURE_MAX_MS
+
+    def warn_if_old(self, *, shifted: bool) -> None:
+        if shifted or self._settings.clock == "event" or 2 * self._old <= self.report.published:
+            return
+        days = self._settings.worker.retention_days
+        self.report.warnings.append(
+            f"{self._old} of {self.report.published} events are older than the {days} days that workers keep "
+            "by the wall clock; those go to the dead letters. Publish with --shift-to-now, or run the workers "
+            "and metrics with --clock event, where time is that of the events."
+        )
+
+
+async def wait_until_folded(boards: Boards, targets: Targets) -> None:
+    """Return when every slot has committed what was published; raise when nothing moves for a minute."""
+    loop = asyncio.get_running_loop()
+    open_targets = dict(targets)
+    seen: Targets = {}
+    moved_at = loop.time()
+    while open_targets:
+        for slot in sorted({partition for _, partition in open_targets}):
+            try:
+                offsets = (await boards.read_board(slot)).offsets
+            except StoreUnavailable:
+                continue  # the workers wait for it too
+            for topic, partition in [place for place in open_targets if place[1] == slot]:
+                at = offsets.get(topic, 0)
+                if at != seen.get((topic, partition)):
+                    seen[topic, partition] = at
+                    moved_at = loop.time()
+                if at >= open_targets[topic, partition]:
+                    del open_targets[topic, partition]
+        if open_targets and loop.time() - moved_at > _STALL_SECONDS:
+            missing = sum(target - seen.get(place, 0) for place, target in open_targets.items())
+            raise PublishError(
+                f"published, but no worker folds it: {missing} records wait in {len(open_targets)} "
+                "partitions; is `salesfloor worker` running against the same Kafka and Redis?"
+            )
+        if open_targets:
+            await asyncio.sleep(_POLL_SECONDS)
