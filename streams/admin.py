@@ -33,7 +33,9 @@ async def ensure_topics(settings: Settings) -> dict[str, int]:
         counts = await _partition_counts(admin)
         missing = [topic for topic in (*SOURCES, DEAD_LETTERS) if topic not in counts]
         if missing:
-            await _create(admin, missing, partitions_for_new(counts, settings.kafka), settings.kafka.replication)
+            await _create(
+                admin, missing, partitions_for_new(counts, settings.kafka), settings.kafka.replication
+            )
             counts = {**dict.fromkeys(missing, partitions_for_new(counts, settings.kafka)), **counts}
     check_co_partitioning(counts)
     return counts
@@ -80,7 +82,9 @@ async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     }
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Iterable[str], partitions: int, replication: int) -> None:
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Iterable[str], partitions: int, replication: int
+) -> None:
     new = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
     answer = await admin.create_topics(new)
     for topic, code, *_message in answer.topic_errors:

@@ -1,4 +1,4 @@
-"""A record we could not use in, the dead-letter record that keeps it whole out; plus the producer that sends it.
+"""A record we could not use in, the dead-letter record that keeps it whole out; and who sends it.
 
 Key, value and headers are the original bytes; our own headers say why and where it came from. Never
 looks into the value.
@@ -47,7 +47,7 @@ def to_record(letter: DeadLetter) -> DeadLetterRecord:
 
 
 class DeadLetterProducer:
-    """Sends dead letters and returns only when the brokers hold them. At least once: a replay sends them again."""
+    """Sends dead letters, and returns when the brokers hold them. A replay sends them again."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -56,8 +56,7 @@ class DeadLetterProducer:
     async def start(self) -> None:
         producer = AIOKafkaProducer(
             **client_options(self._kafka, client_id="salesfloor-dead-letters"),
-            enable_idempotence=True,
-            acks="all",
+            acks="all",  # not idempotent: a replay sends a letter again anyway, and not every broker can
             max_request_size=RECORD_BYTES_MAX,
         )
         await producer.start()

@@ -42,11 +42,11 @@ def client_options(kafka: KafkaSettings, *, client_id: str = "salesfloor") -> Cl
 
 
 def ssl_context(kafka: KafkaSettings) -> SSLContext | None:
-    """Return the TLS context, None without TLS. Without `ssl_ca_file` the system's authorities are trusted."""
+    """Return the TLS context, None without TLS. No `ssl_ca_file`: the system's authorities are trusted."""
     if not kafka.security_protocol.endswith("SSL"):
         return None
     try:
-        return create_ssl_context(
+        context: SSLContext = create_ssl_context(
             cafile=kafka.ssl_ca_file, certfile=kafka.ssl_cert_file, keyfile=kafka.ssl_key_file
         )
     except OSError as error:
@@ -54,3 +54,4 @@ def ssl_context(kafka: KafkaSettings) -> SSLContext | None:
             f"kafka: the TLS files cannot be read ({error.strerror or type(error).__name__}); check "
             "kafka.ssl_ca_file, kafka.ssl_cert_file and kafka.ssl_key_file"
         ) from None
+    return context

@@ -112,7 +112,7 @@ class Bounds:
 
 
 def within_log(next_offset: int, *, earliest: int) -> Bounds:
-    """Compare the stored next offset with the log's beginning: what retention removed is lost, and counted."""
+    """Compare the stored next offset with the log's beginning: what retention removed is lost."""
     if next_offset < earliest:
         return Bounds(earliest, lost=earliest - next_offset)
     return Bounds(next_offset)

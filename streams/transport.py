@@ -56,6 +56,7 @@ class _DaemonThread(WorkerThread):
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    logger = driver.logger  # what Faust says of its own services belongs under its own name
     Worker = _DaemonThread
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
@@ -83,6 +84,7 @@ class _NoReadOffsets(dict[TP, int | None]):
 class BatchConsumer(driver.Consumer):
     """Yields one message per partition and poll; seeks where the keeper says."""
 
+    logger = driver.logger
     _read_offset: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -115,20 +117,23 @@ class BatchConsumer(driver.Consumer):
                 return
             if batch:
                 last = batch[-1]
-                yield tp, ConsumerMessage(
-                    last.topic,
-                    last.partition,
-                    last.offset,
-                    last.timestamp / 1000.0,
-                    last.timestamp_type,
-                    None,
-                    b"",
-                    batch,
-                    None,
-                    0,
-                    0,
+                yield (
                     tp,
-                    generation_id=generation_id,
+                    ConsumerMessage(
+                        last.topic,
+                        last.partition,
+                        last.offset,
+                        last.timestamp / 1000.0,
+                        last.timestamp_type,
+                        None,
+                        b"",
+                        batch,
+                        None,
+                        0,
+                        0,
+                        tp,
+                        generation_id=generation_id,
+                    ),
                 )
 
     async def perform_seek(self) -> None:
@@ -154,9 +159,17 @@ class BatchConsumer(driver.Consumer):
 
     def high_watermark(self, partition: TopicPartition) -> int | None:
         """Return the log's end as the last fetch answer told it; None before the first one."""
-        if TP(*partition) not in self.assignment():
+        try:
+            return cast("int | None", self._aiokafka.highwater(partition))
+        except AssertionError:  # aiokafka's way to say that the consumer thread has just lost the partition
             return None
-        return cast("int | None", self._aiokafka.highwater(partition))
+
+    @property
+    def connected(self) -> bool:
+        """True while the group's coordinator is known, which a lost connection or heartbeat ends."""
+        consumer = self._thread._consumer
+        coordinator = consumer._coordinator if consumer is not None else None
+        return coordinator is not None and getattr(coordinator, "coordinator_id", None) is not None
 
     async def report_offsets(self, offsets: Offsets) -> None:
         """Commit offsets to Kafka, so that lag can be watched from outside. They are never read back."""
@@ -202,5 +215,7 @@ async def _check(consumer: aiokafka.AIOKafkaConsumer) -> None:
 
 class BatchTransport(driver.Transport):
     """Reached by the broker scheme `salesfloor://`."""
+
+    logger = driver.logger
 
     Consumer = BatchConsumer

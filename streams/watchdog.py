@@ -1,0 +1,86 @@
+"""Ends a process whose main loop hangs: ticks in, `os._exit` out. Knows nothing of Kafka.
+
+Kafka's heartbeats come from a thread of their own, so a hung worker would keep its partitions for ever.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from streams.logs import fields
+
+log = logging.getLogger(__name__)
+
+EXIT_CODE = 70  # EX_SOFTWARE
+TICK_SECONDS = 0.5
+
+
+class StallMeter:
+    """How long the watched loop has not ticked, counting only time in which the watcher itself ran.
+
+    A process that was stopped as a whole (SIGSTOP, a sleeping laptop) has not hung.
+    """
+
+    def __init__(self) -> None:
+        self._seen = -1
+        self._stalled_seconds = 0.0
+
+    def look(self, ticks: int, *, slept_seconds: float, look_every_seconds: float) -> float:
+        if ticks != self._seen or slept_seconds > 2 * look_every_seconds + 1.0:
+            self._seen = ticks
+            self._stalled_seconds = 0.0
+        else:
+            self._stalled_seconds += slept_seconds
+        return self._stalled_seconds
+
+
+class MainLoopWatchdog:
+    """Ticks in the running loop and watches from a thread that the ticks go on."""
+
+    def __init__(self, timeout_seconds: float, on_hang: Callable[[], None] | None = None) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._on_hang = on_hang or _dump_and_exit
+        self._ticks = 0
+        self._ticked_at = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="main-loop-watchdog", daemon=True)
+
+    @property
+    def tick_age_seconds(self) -> float:
+        return time.monotonic() - self._ticked_at
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    async def tick(self) -> None:
+        """Tick in the watched loop. Runs until cancelled."""
+        while True:
+            self._ticks += 1
+            self._ticked_at = time.monotonic()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _watch(self) -> None:
+        look_every = min(1.0, self._timeout_seconds / 4)
+        meter = StallMeter()
+        before = time.monotonic()
+        while not self._ended.wait(look_every):
+            now = time.monotonic()
+            stalled = meter.look(self._ticks, slept_seconds=now - before, look_every_seconds=look_every)
+            before = now
+            if stalled > self._timeout_seconds:
+                log.critical(fields("main loop hangs", seconds=f"{stalled:.1f}", exit_code=EXIT_CODE))
+                self._on_hang()
+                return
+
+
+def _dump_and_exit() -> None:
+    faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+    os._exit(EXIT_CODE)
