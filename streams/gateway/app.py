@@ -15,11 +15,10 @@ import msgspec
 from aiohttp import web
 
 from streams.clock import Clock
-from streams.decode import check_times, decode
-from streams.events import ActivityChanges, EntityKind, Event, Rejected
+from streams.decode import check_times
 from streams.gateway.sender import KafkaAway, Outgoing, Sender
 from streams.logs import fields
-from streams.topics import TOPIC_OF_KIND
+from streams.routing import Routed, route
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +26,8 @@ BODY_BYTES_MAX = 1 << 20
 SINGLE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 _ERRORS_SHOWN_MAX = 100
 
-_KIND_OF_PREFIX = {f"sales.{kind}.": kind for kind in EntityKind}
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-
-class _Head(msgspec.Struct):
-    """What is needed to find an event's topic and partition before it is decoded."""
-
-    type: str = ""
-    id: str = ""
-    partitionkey: str = ""
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
 
 SENDER = web.AppKey("sender", Sender)
 CLOCK = web.AppKey("clock", Clock)
@@ -120,37 +108,13 @@ def _split(body: bytes, *, batch: bool) -> list[bytes]:
 
 def _check(body: bytes, *, now_ms: int, oldest_ms: int) -> Outgoing:
     """Decide topic and key of one event, decoded as the workers will decode it."""
-    try:
-        head = _decode_head(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("malformed", str(error)[:200]) from None
-    kind = next((kind for prefix, kind in _KIND_OF_PREFIX.items() if head.type.startswith(prefix)), None)
-    if kind is None:
-        known = ", ".join(f"{prefix}*" for prefix in _KIND_OF_PREFIX)
-        raise Refused("unknown_type", f"$.type is {head.type[:80]!r}; known are {known}")
-    decoded = decode(body, (), kind=kind)
-    if isinstance(decoded, Event):
-        decoded = check_times(decoded, now_ms=now_ms, oldest_ms=oldest_ms) or decoded
-    if isinstance(decoded, Rejected):
-        raise Refused(decoded.reason, decoded.detail)
-    if isinstance(decoded, Event):
-        return Outgoing(TOPIC_OF_KIND[kind], (head.partitionkey or _key_of(decoded)).encode(), body)
-    # Of a newer version of the contract: the workers count it and leave it alone.
-    return Outgoing(TOPIC_OF_KIND[kind], (head.partitionkey or head.id).encode(), body)
-
-
-def _key_of(event: Event) -> str:
-    """Return the id whose partition holds the event: an activity lies with what it concerns."""
-    changes = event.changes
-    if not isinstance(changes, ActivityChanges):
-        return event.entity_id
-    for concerned in (changes.deal_id, changes.lead_id, changes.rep_id):
-        if isinstance(concerned, str) and concerned:
-            return concerned
-    raise Refused(
-        "missing_id",
-        "$.data of an activity must say whom it concerns: deal_id, lead_id or rep_id",
-    )
+    routed = route(body)
+    if isinstance(routed, Routed):
+        rejected = check_times(routed.event, now_ms=now_ms, oldest_ms=oldest_ms)
+        if rejected is None:
+            return Outgoing(routed.topic, routed.key, body)
+        routed = rejected
+    raise Refused(routed.reason, routed.detail)
 
 
 async def _healthy(_request: web.Request) -> web.Response:
