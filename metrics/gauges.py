@@ -1,0 +1,135 @@
+"""A `KpiSnapshot` in, Prometheus gauge families out: names, labels and units for the outside world.
+
+salesfloor_<level>_<kpi>[_seconds|_ratio]{window="1h", team="…", currency="EUR", quantile="0.5"}
+salesfloor_<level>_<kpi>_previous[_seconds|_ratio]{…}   the same of the window's previous twin
+
+The level is in the name, so that a sum over a label never counts twice. What is open now has no
+window and no previous twin. Series of a rep also carry `team`, the rep's latest. Nothing to say is no
+sample, never 0.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from metrics.exact import FloatArray
+from metrics.formula import KpiUnit
+from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
+
+_UNIT_IN_NAME: Final = {KpiUnit.SECONDS: "seconds", KpiUnit.RATIO: "ratio"}
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values of one series' labels, sorted by name as the exposition formats write them."""
+
+
+@dataclass(frozen=True)
+class GaugeBlock:
+    """Values of one gauge that differ by group only; NaN is no sample."""
+
+    labels: Sequence[Labels]
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One gauge family, still as columns: making a million sample objects each tick would not keep up."""
+
+    name: str
+    documentation: str
+    unit: str
+    blocks: tuple[GaugeBlock, ...]
+
+    def family(self) -> Metric:
+        family = GaugeMetricFamily(self.name, self.documentation, unit=self.unit)
+        for block in self.blocks:
+            for labels, value in zip(block.labels, block.values.tolist(), strict=True):
+                if value == value:
+                    family.add_sample(self.name, dict(labels), value)
+        return family
+
+
+class GaugeLabels:
+    """Label sets by level, window and quantile; kept while the groups stay the same."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, LevelKeys] = {}
+        self._kept: dict[tuple[str, Labels], Sequence[Labels]] = {}
+
+    def of(self, level: str, keys: LevelKeys, extra: Labels) -> Sequence[Labels]:
+        if self._keys.get(level) != keys:
+            self._keys[level] = keys
+            self._kept = {kept: labels for kept, labels in self._kept.items() if kept[0] != level}
+        found = self._kept.get((level, extra))
+        if found is None:
+            found = self._kept[level, extra] = _label_sets(level, keys, extra)
+        return found
+
+
+def _label_sets(level: str, keys: LevelKeys, extra: Labels) -> Sequence[Labels]:
+    if level == "floor":
+        return (tuple(sorted(extra)),)
+    if keys.teams is None:
+        return tuple(tuple(sorted((*extra, (level, label)))) for label in keys.labels)
+    pairs = zip(keys.labels, keys.teams, strict=True)
+    return tuple(tuple(sorted((*extra, (level, label), ("team", team)))) for label, team in pairs)
+
+
+def kpi_gauges(snapshot: KpiSnapshot, labels: GaugeLabels | None = None) -> Iterator[Gauge]:
+    """Yield one gauge per level, KPI and twin; the quantiles of a KPI share one."""
+    labels = labels or GaugeLabels()
+    families: dict[tuple[str, str], list[Series]] = {}
+    for series in snapshot.series:
+        families.setdefault((series.level, series.kpi.name), []).append(series)
+    for members in families.values():
+        for previous in (False, True):
+            gauge = _gauge(snapshot, members, labels, previous=previous)
+            if gauge.blocks:
+                yield gauge
+
+
+def _gauge(snapshot: KpiSnapshot, members: list[Series], labels: GaugeLabels, *, previous: bool) -> Gauge:
+    kpi, level = members[0].kpi, members[0].level
+    blocks: list[GaugeBlock] = []
+    for series in members:
+        values = series.previous if previous else series.values
+        if values is None:
+            continue
+        for line, window in enumerate(series.windows or (None,)):
+            extra = _extra_labels(snapshot, series, window)
+            blocks.append(GaugeBlock(labels.of(level, snapshot.keys[level], extra), values[line]))
+    twin = " In the window just before." if previous else ""
+    return Gauge(
+        kpi.gauge_name(level, previous=previous),
+        kpi.sentence + twin,
+        _UNIT_IN_NAME.get(kpi.unit, ""),
+        tuple(blocks),
+    )
+
+
+def _extra_labels(snapshot: KpiSnapshot, series: Series, window: str | None) -> Labels:
+    extra: list[tuple[str, str]] = []
+    if window is not None:
+        extra.append(("window", window))
+    if series.kpi.unit is KpiUnit.MONEY:
+        extra.append(("currency", snapshot.reporting_currency))
+    if series.quantile is not None:
+        extra.append(("quantile", repr(series.quantile)))
+    return tuple(extra)
+
+
+class SnapshotCollector(Collector):
+    """A snapshot's KPI gauges for a prometheus-client registry."""
+
+    def __init__(self, snapshot: KpiSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        for gauge in kpi_gauges(self._snapshot):
+            yield gauge.family()

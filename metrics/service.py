@@ -1,0 +1,141 @@
+"""A `PaneReader` in, the current snapshot and its rendered gauges out, once per tick. Serves no HTTP.
+
+A tick reads the panes in one step (no await between), computes in a thread, and swaps the result in.
+Between two ticks every scrape gets the same bytes.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+from metrics.gauges import GaugeLabels, kpi_gauges
+from metrics.kpi_snapshot import KpiSnapshot
+from metrics.panes import PaneReader
+from metrics.scrapes import Rendered, Scrapes
+from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
+
+_MS_PER_SECOND: Final = 1000
+
+
+class SnapshotService:
+    """Keeps the newest snapshot. `now_ms` is the wall clock; with `clock="event"` it only tells data age."""
+
+    def __init__(
+        self,
+        reader: PaneReader,
+        *,
+        now_ms: Callable[[], int],
+        clock: Literal["wall", "event"] = "wall",
+        config: SnapshotConfig,
+        tick_ms: int = 1000,
+    ) -> None:
+        self._reader = reader
+        self._now_ms = now_ms
+        self._clock = clock
+        self.config = config
+        self._tick_ms = tick_ms
+        self._snapshotter = Snapshotter(config)
+        self._labels = GaugeLabels()
+        self._scrapes = Scrapes()
+        self._current: KpiSnapshot | None = None
+        self._ticked_for: tuple[int, int] | None = None
+        # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
+        self._history_lock = threading.Lock()
+        self._history = Snapshotter(config)
+
+    @property
+    def current(self) -> KpiSnapshot | None:
+        """Return the newest snapshot; None before the first tick."""
+        return self._current
+
+    def tick(self) -> KpiSnapshot:
+        """Compute and render the present; return the snapshot that is there if nothing can have changed."""
+        wanted = self._wanted()
+        if wanted is not None:
+            self._finish(*wanted)
+            self._scrapes.render_ahead()
+        assert self._current is not None, "the first tick always computes"
+        return self._current
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until `stop` is set; computing happens in a thread, so the event loop stays free.
+
+        Rendering gets at most half of the time: on a huge floor scrapes grow older, not the snapshot.
+        """
+        render_from = 0.0
+        while not stop.is_set():
+            wanted = self._wanted()
+            if wanted is not None:
+                await asyncio.to_thread(self._finish, *wanted)
+            began = time.monotonic()
+            if began >= render_from:
+                await asyncio.to_thread(self._scrapes.render_ahead)
+                ended = time.monotonic()
+                render_from = ended + (ended - began)
+            try:
+                await asyncio.wait_for(stop.wait(), self._tick_ms / _MS_PER_SECOND)
+            except TimeoutError:
+                continue
+
+    def at(self, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
+        """Return the snapshot of any instant, exact or left out; ValueError for an unknown name."""
+        return self.at_image(PaneImage.of(self._reader), as_of_ms, filters)
+
+    def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
+        """Do `at` for panes read before, so that it may run in a thread."""
+        with self._history_lock:
+            return self._history.take(image, as_of_ms, filters=filters, strict=True, now_ms=self._now_ms())
+
+    def image(self) -> PaneImage:
+        return PaneImage.of(self._reader)
+
+    # --- readiness
+
+    @property
+    def ready(self) -> bool:
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Return why the numbers cannot be relied on, "" when they can."""
+        state = self._reader.state()
+        if state.slots_expected == 0:
+            return "no partitions are known yet; is Kafka or Redis reachable, and has a worker run?"
+        if not state.ready:
+            return f"{state.slots_loaded} of {state.slots_expected} slots are read"
+        if self._current is None:
+            return "the first snapshot is being computed"
+        return ""
+
+    # --- scrapes
+
+    def exposition(self, *, openmetrics: bool) -> Rendered:
+        """Return the newest rendered scrape; before the first tick, the pipeline's own metrics only."""
+        return self._scrapes.answer(self._reader.state, openmetrics=openmetrics)
+
+    def rendered(self, accept: str = "", accept_encoding: str = "") -> tuple[bytes, str, str]:
+        """Return (body, content type, content encoding or "") for a request's headers."""
+        answer = self.exposition(openmetrics="application/openmetrics-text" in accept.lower())
+        if "gzip" in accept_encoding.lower():
+            return answer.gzipped, answer.content_type, "gzip"
+        return answer.body, answer.content_type, ""
+
+    # --- a tick
+
+    def _wanted(self) -> tuple[PaneImage, int, int] | None:
+        """Read the panes and the clock in one step; None when the last tick still says the same."""
+        now_ms = self._now_ms()
+        wanted_for = (self._reader.version(), now_ms // _MS_PER_SECOND)
+        if wanted_for == self._ticked_for:
+            return None
+        self._ticked_for = wanted_for
+        image = self.image()
+        newest_ms = image.state.newest_event_ms
+        as_of_ms = newest_ms if self._clock == "event" and newest_ms is not None else now_ms
+        return image, as_of_ms, now_ms
+
+    def _finish(self, image: PaneImage, as_of_ms: int, now_ms: int) -> None:
+        snapshot = self._snapshotter.take(image, as_of_ms, now_ms=now_ms)
+        self._current = snapshot
+        self._scrapes.show(snapshot, tuple(kpi_gauges(snapshot, self._labels)))
