@@ -1,0 +1,78 @@
+"""Every gauge there is, with its labels: from the KPI catalogue and from what stands beside the KPIs."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from metrics.formula import KpiUnit
+from metrics.kpi import BUILT_IN
+from metrics.kpi_snapshot import KpiSnapshot
+from metrics.panes import FeedState
+from metrics.self_metrics import feed_families, snapshot_families
+from metrics.windows import WINDOW_NAMES
+
+_SELECTOR = re.compile(r"(salesfloor_\w+)(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r"(\w+)\s*(?:=~|!=|!~|=)\s*\"([^\"]*)\"")
+
+# What Prometheus itself adds to every series.
+_ALWAYS = {"job", "instance"}
+
+
+def _gauges() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for kpi in BUILT_IN:
+        for level in kpi.levels:
+            labels = set() if level == "floor" else {level}
+            if level == "rep":
+                labels.add("team")
+            if kpi.unit is KpiUnit.MONEY:
+                labels.add("currency")
+            if kpi.quantiles:
+                labels.add("quantile")
+            if BUILT_IN.is_level(kpi):
+                found[kpi.gauge_name(level)] = labels
+            else:
+                found[kpi.gauge_name(level)] = found[kpi.gauge_name(level, previous=True)] = labels | {
+                    "window"
+                }
+    return found
+
+
+def _beside() -> dict[str, set[str]]:
+    snapshot = KpiSnapshot(
+        as_of_ms=0, reporting_currency="USD", state=FeedState(), windows=(), left_out=(), missing_rates={},
+        data_age_seconds=0.0, keys={}, series=(),
+    )  # fmt: skip
+    families = [*feed_families(FeedState()), *snapshot_families(snapshot)]
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): set(getattr(family, "_labelnames", ()))
+        for family in families
+    }
+
+
+GAUGES = _gauges() | _beside()
+
+
+class Selector(NamedTuple):
+    name: str
+    labels: dict[str, str]
+
+
+def selectors(expression: str) -> Iterator[Selector]:
+    """Yield our metrics in a query with what it asks of their labels."""
+    for name, matchers in _SELECTOR.findall(expression):
+        yield Selector(name, dict(_MATCHER.findall(matchers)))
+
+
+def wrong_with(expression: str) -> list[str]:
+    """Return what the query asks for that no gauge has."""
+    wrong = []
+    for selector in selectors(expression):
+        if selector.name not in GAUGES:
+            wrong.append(f"no gauge {selector.name}")
+            continue
+        labels = GAUGES[selector.name] | _ALWAYS
+        wrong += [f"{selector.name} has no label {label}" for label in selector.labels if label not in labels]
+        if "window" in GAUGES[selector.name] and selector.labels.get("window") not in WINDOW_NAMES:
+            wrong.append(f"{selector.name} of which window?")
+    return wrong
