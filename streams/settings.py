@@ -26,10 +26,11 @@ from pydantic import (
 
 from metrics.calendar import Calendar
 from metrics.money import exponent_of
+from metrics.snapshot import SnapshotConfig
 from streams import settings_sources
 from streams.settings_sources import SettingsError, Tree
 
-__all__ = ["Settings", "SettingsError", "calendar_of", "load_settings"]
+__all__ = ["Settings", "SettingsError", "calendar_of", "load_settings", "snapshot_config_of"]
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
@@ -291,4 +292,15 @@ def calendar_of(floor: FloorSettings) -> Calendar:
         fiscal_year_start_month=floor.fiscal_year_start_month,
         business_days=floor.business_days,
         holidays=floor.holidays,
+    )
+
+
+def snapshot_config_of(settings: Settings) -> SnapshotConfig:
+    """Return which numbers are shown, in whose calendar and currency."""
+    return SnapshotConfig(
+        calendar=calendar_of(settings.floor),
+        currency=settings.floor.currency,
+        levels=settings.metrics.levels,
+        windows=settings.metrics.windows,
+        keys_per_level_max=settings.metrics.keys_per_level_max,
     )

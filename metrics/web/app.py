@@ -4,58 +4,48 @@ Everything a scrape needs was rendered before it came; a request copies bytes. N
 the live tick, and knows nothing of where the panes come from.
 """
 
-import asyncio
 import base64
 import hashlib
 import html
+import json
 import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
-from metrics.web.query import Ask, BadAsk, ask_from_query
-
-
-class Exposition(Protocol):
-    """One tick's gauges, rendered."""
-
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def gzipped(self) -> bytes: ...
-
-
-class NoSnapshot(Exception):
-    """There is no number yet; the message says what is being waited for."""
+from metrics.kpi_snapshot import KpiSnapshot
+from metrics.scrapes import Rendered
+from metrics.snapshot import Filters, PaneImage, SnapshotConfig
+from metrics.web.answers import NoSnapshot, SnapshotAnswers, describe
+from metrics.web.query import BadAsk, ask_of
 
 
 class SnapshotSource(Protocol):
-    """What the pages show. All methods but `answer` return at once."""
+    """What the pages show. Only `at_image` may take long: it is called in a thread."""
 
-    def exposition(self, *, openmetrics: bool) -> Exposition: ...
+    @property
+    def config(self) -> SnapshotConfig: ...
 
-    def live_json(self, ask: Ask) -> dict[str, Any]:
-        """Return the newest tick in the API's form, cut to what was asked. Raises `NoSnapshot`."""
+    @property
+    def current(self) -> KpiSnapshot | None:
+        """Return the newest tick's snapshot; None before the first."""
 
-    def json_at(self, ask: Ask) -> dict[str, Any]:
-        """Compute the snapshot of another instant; may take long, so it is called in a thread."""
+    def exposition(self, *, openmetrics: bool) -> Rendered: ...
 
-    def catalogue(self) -> list[dict[str, Any]]: ...
+    def image(self) -> PaneImage: ...
+
+    def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = ...) -> KpiSnapshot: ...
 
     def not_ready(self) -> str:
         """Return why the numbers cannot be relied on now, "" when they can."""
 
 
 SOURCE = web.AppKey("source", SnapshotSource)
+ANSWERS = web.AppKey("answers", SnapshotAnswers)
 PAGE = web.AppKey("page", bytes)
 POLICY = web.AppKey("policy", str)
-# One past instant may cost seconds of a core; a second one waits, and the ticks keep a core of their own.
-HISTORY = web.AppKey("history", asyncio.Semaphore)
-
 _GZIP_WORTH_BYTES = 1024
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -74,7 +64,7 @@ def create_app(
     app = web.Application(middlewares=[_dress])
     app[SOURCE] = source
     app[PAGE], app[POLICY] = _page(floor_name, zone)
-    app[HISTORY] = asyncio.Semaphore(1)
+    app[ANSWERS] = SnapshotAnswers()
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/api/snapshot", _snapshot)
     app.router.add_get("/api/kpis", _kpis)
@@ -96,17 +86,21 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _snapshot(request: web.Request) -> web.Response:
-    source = request.app[SOURCE]
-    known = [kpi["name"] for kpi in source.catalogue()]
-    ask = ask_from_query({name: request.query.getall(name) for name in request.query}, known_kpis=known)
-    if ask.at_ms is None:
-        return _json(request, {**source.live_json(ask), "not_ready": source.not_ready()})
-    async with request.app[HISTORY]:
-        return _json(request, await asyncio.to_thread(source.json_at, ask))
+    source, answers = request.app[SOURCE], request.app[ANSWERS]
+    query = {name: request.query.getall(name) for name in request.query}
+    at_ms, filters = ask_of(query, source.config.catalogue)
+    if at_ms is not None:
+        return _json(request, await answers.then(source, at_ms, filters))
+    if source.current is None:
+        raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
+    return _json(request, await answers.now(source, source.current, filters))
 
 
 async def _kpis(request: web.Request) -> web.Response:
-    return _json(request, {"kpis": request.app[SOURCE].catalogue()})
+    catalogue = request.app[SOURCE].config.catalogue
+    return _json(
+        request, json.dumps({"kpis": [describe(kpi) for kpi in catalogue]}, ensure_ascii=False).encode()
+    )
 
 
 async def _status_page(request: web.Request) -> web.Response:
@@ -127,11 +121,15 @@ async def _ready(request: web.Request) -> web.Response:
     return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
 
-def _json(request: web.Request, content: object, *, status: int = 200) -> web.Response:
-    response = web.json_response(content, status=status)
-    if isinstance(response.body, bytes) and len(response.body) > _GZIP_WORTH_BYTES and _accepts_gzip(request):
+def _json(request: web.Request, content: bytes, *, status: int = 200) -> web.Response:
+    response = web.Response(body=content, status=status, content_type="application/json")
+    if len(content) > _GZIP_WORTH_BYTES and _accepts_gzip(request):
         response.enable_compression(web.ContentCoding.gzip)
     return response
+
+
+def _json_error(request: web.Request, error: Exception, *, status: int) -> web.Response:
+    return _json(request, json.dumps({"error": str(error)}).encode(), status=status)
 
 
 def _accepts_gzip(request: web.Request) -> bool:
@@ -158,9 +156,9 @@ async def _dress(
     try:
         response = await handler(request)
     except BadAsk as error:
-        response = _json(request, {"error": str(error)}, status=400)
+        response = _json_error(request, error, status=400)
     except NoSnapshot as error:
-        response = _json(request, {"error": str(error)}, status=503)
+        response = _json_error(request, error, status=503)
     except web.HTTPException as error:
         error.headers.update(_HEADERS)
         raise

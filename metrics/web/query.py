@@ -1,12 +1,10 @@
-"""What a reader asks for, as text in, a checked `Ask` out. Knows names and times, computes nothing."""
+"""What a reader asks for, as text in, an instant and checked `Filters` out. Computes nothing."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from metrics.kpi import LEVELS
-from metrics.windows import WINDOW_NAMES
+from metrics.kpi import Catalogue
+from metrics.snapshot import Filters
 
 PARAMETERS = ("at", "level", "kpi", "window")
 
@@ -15,45 +13,27 @@ class BadAsk(ValueError):
     """The question cannot be answered. The message names what was asked and what may be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Empty means "all that there is"; `at_ms` None means now."""
+def ask_of(query: Mapping[str, Sequence[str]], catalogue: Catalogue) -> tuple[int | None, Filters]:
+    """Read `at`, `level`, `kpi` and `window`; each but `at` may come several times or with commas.
 
-    at_ms: int | None = None
-    levels: tuple[str, ...] = ()
-    kpis: tuple[str, ...] = ()
-    windows: tuple[str, ...] = ()
-
-
-def ask_of(
-    at: str | None,
-    levels: Sequence[str],
-    kpis: Sequence[str],
-    windows: Sequence[str],
-    *,
-    known_kpis: Iterable[str],
-) -> Ask:
-    return Ask(
-        at_ms=None if at is None else instant_ms(at),
-        levels=_known("level", levels, LEVELS),
-        kpis=_known("kpi", kpis, tuple(known_kpis)),
-        windows=_known("window", windows, WINDOW_NAMES),
-    )
-
-
-def ask_from_query(query: Mapping[str, Sequence[str]], *, known_kpis: Iterable[str]) -> Ask:
-    """Read `?at=&level=&kpi=&window=`; each but `at` may be given several times or with commas."""
+    The instant is None for "now".
+    """
     for name in query:
         if name not in PARAMETERS:
             raise BadAsk(f"no parameter {name!r}; there is {', '.join(PARAMETERS)}")
     at = query.get("at", ())
     if len(at) > 1:
         raise BadAsk("at is given twice; give one instant")
-    lists = [
-        [part.strip() for text in query.get(name, ()) for part in text.split(",") if part.strip()]
-        for name in PARAMETERS[1:]
-    ]
-    return ask_of(at[0] if at else None, *lists, known_kpis=known_kpis)
+    filters = Filters(
+        levels=_listed(query.get("level", ())),
+        kpis=_listed(query.get("kpi", ())),
+        windows=_listed(query.get("window", ())),
+    )
+    try:
+        filters.check(catalogue)
+    except ValueError as error:
+        raise BadAsk(str(error)) from None
+    return (instant_ms(at[0]) if at else None), filters
 
 
 def instant_ms(text: str) -> int:
@@ -67,10 +47,7 @@ def instant_ms(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _known(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    for name in asked:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(known)}"
-            raise BadAsk(f"no {what} {name!r}; {hint}")
-    return tuple(dict.fromkeys(asked))
+def _listed(texts: Sequence[str]) -> tuple[str, ...] | None:
+    """Return each name once; None, which is everything, when nothing was named."""
+    names = (part.strip() for text in texts for part in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name)) or None

@@ -5,53 +5,72 @@ import gzip
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from metrics.web.app import NoSnapshot, create_app
-from metrics.web.query import Ask, BadAsk, ask_from_query, instant_ms
+from metrics.formula import KpiUnit
+from metrics.kpi import BUILT_IN, Catalogue, Kpi
+from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
+from metrics.panes import FeedState, PaneLog
+from metrics.scrapes import Rendered
+from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig
+from metrics.web.app import create_app
+from metrics.web.query import BadAsk, ask_of, instant_ms
 
 Client = TestClient[Any, Any]
-KPIS = ("revenue", "deals_won")
+AS_OF_MS = 1_795_253_400_000  # 2026-11-21T09:30:00Z
+CATALOGUE = Catalogue((BUILT_IN["revenue"], BUILT_IN["deals_won"], BUILT_IN["open_deals"]))
 
 
-@dataclass(frozen=True)
-class Rendered:
-    content_type: str
-    body: bytes
+def series(kpi: str, level: str, *values: float) -> Series:
+    windows = ("1h", "today")
+    return Series(BUILT_IN[kpi], level, windows, np.array([values, values]))
 
-    @property
-    def gzipped(self) -> bytes:
-        return gzip.compress(self.body)
+
+def taken(as_of_ms: int) -> KpiSnapshot:
+    return KpiSnapshot(
+        as_of_ms=as_of_ms,
+        reporting_currency="EUR",
+        state=FeedState(),
+        windows=(),
+        left_out=(),
+        missing_rates={},
+        data_age_seconds=None,
+        keys={"floor": LevelKeys(("all",)), "team": LevelKeys(("east", "west"))},
+        series=(
+            series("revenue", "floor", 30.0),
+            series("deals_won", "floor", 3.0),
+            series("deals_won", "team", 1.0, 2.0),
+            Series(BUILT_IN["open_deals"], "team", (), np.array([[4.0, 5.0]])),
+        ),
+    )
 
 
 class FixedSource:
-    """Always the same numbers; keeps what it was asked."""
+    """Always the same numbers; keeps what of the past it was asked."""
+
+    config = SnapshotConfig(levels=("floor", "team"), windows=("1h", "today"), catalogue=CATALOGUE)
 
     def __init__(self) -> None:
         self.reason = ""
-        self.has_snapshot = True
-        self.asked: list[Ask] = []
+        self.current: KpiSnapshot | None = taken(AS_OF_MS)
+        self.asked: list[tuple[int, Filters]] = []
 
     def exposition(self, *, openmetrics: bool) -> Rendered:
         kind = "application/openmetrics-text" if openmetrics else "text/plain; version=0.0.4"
-        return Rendered(f"{kind}; charset=utf-8", b"salesfloor_floor_deals_won 3\n")
+        body = b"salesfloor_floor_deals_won 3\n"
+        return Rendered(f"{kind}; charset=utf-8", body)
 
-    def live_json(self, ask: Ask) -> dict[str, Any]:
-        if not self.has_snapshot:
-            raise NoSnapshot("no board read yet")
-        self.asked.append(ask)
-        return {"as_of": "2026-11-21T09:30:00Z", "values": []}
+    def image(self) -> PaneImage:
+        longs, ints = np.array([], dtype=np.int64), np.array([], dtype=np.int32)
+        return PaneImage((), PaneLog(longs, ints, ints, longs), (), FeedState())
 
-    def json_at(self, ask: Ask) -> dict[str, Any]:
-        self.asked.append(ask)
-        return {"as_of": "then", "values": []}
-
-    def catalogue(self) -> list[dict[str, Any]]:
-        return [{"name": name, "unit": "count"} for name in KPIS]
+    def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
+        self.asked.append((as_of_ms, filters))
+        return taken(as_of_ms)
 
     def not_ready(self) -> str:
         return self.reason
@@ -65,7 +84,7 @@ def source() -> FixedSource:
 @pytest.fixture
 async def client(source: FixedSource) -> AsyncIterator[Client]:
     app = create_app(source, floor_name='Kühn & <script>alert("x")</script>', zone="Europe/Berlin")
-    async with TestClient(TestServer(app), auto_decompress=False) as client:
+    async with TestClient(TestServer(app)) as client:
         yield client
 
 
@@ -95,9 +114,13 @@ async def test_scraper_gets_the_format_it_prefers(client: Client, accept: str, e
     [("gzip", True), ("deflate, gzip;q=0.5", True), ("*", True), ("identity", False), ("gzip;q=0", False)],
 )
 async def test_scrape_is_zipped_only_for_who_can_unzip_it(
-    client: Client, accepted: str, zipped: bool
+    source: FixedSource, accepted: str, zipped: bool
 ) -> None:
-    async with client.get("/metrics", headers={"Accept-Encoding": accepted}) as response:
+    headers = {"Accept-Encoding": accepted}
+    async with (
+        TestClient(TestServer(create_app(source)), auto_decompress=False) as client,
+        client.get("/metrics", headers=headers) as response,
+    ):
         body = await response.read()
         assert (response.headers.get("Content-Encoding") == "gzip") == zipped
         assert (gzip.decompress(body) if zipped else body) == b"salesfloor_floor_deals_won 3\n"
@@ -106,17 +129,53 @@ async def test_scrape_is_zipped_only_for_who_can_unzip_it(
 # --- the API
 
 
-async def test_snapshot_without_a_question_is_the_live_one(client: Client, source: FixedSource) -> None:
-    async with client.get("/api/snapshot") as response:
-        assert await response.json() == {"as_of": "2026-11-21T09:30:00Z", "values": [], "not_ready": ""}
-    assert source.asked == [Ask()]
-
-
-async def test_snapshot_passes_on_what_was_asked(client: Client, source: FixedSource) -> None:
-    query = "?at=2026-11-21T09:30:00%2B01:00&level=team&level=rep&kpi=revenue,deals_won&window=1h"
+async def snapshot(client: Client, query: str = "") -> dict[str, Any]:
     async with client.get(f"/api/snapshot{query}") as response:
         assert response.status == 200
-    assert source.asked == [Ask(1_795_249_800_000, ("team", "rep"), ("revenue", "deals_won"), ("1h",))]
+        found: dict[str, Any] = await response.json()
+        return found
+
+
+async def test_snapshot_without_a_question_is_the_live_one(client: Client, source: FixedSource) -> None:
+    assert source.current is not None
+    assert await snapshot(client) == {**source.current.to_json_obj(), "not_ready": ""}
+    assert source.asked == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?kpi=revenue", [("revenue", "floor", "1h"), ("revenue", "floor", "today")]),
+        ("?level=team&window=1h", [*2 * [("deals_won", "team", "1h")], *2 * [("open_deals", "team", None)]]),
+        ("?level=floor&kpi=deals_won&window=today", [("deals_won", "floor", "today")]),
+    ],
+)
+async def test_live_snapshot_is_cut_to_what_was_asked(
+    client: Client, source: FixedSource, query: str, expected: list[tuple[str, str, str | None]]
+) -> None:
+    values = (await snapshot(client, query))["values"]
+    assert [(value["kpi"], value["level"], value.get("window")) for value in values] == expected
+    assert source.asked == []
+
+
+async def test_what_the_gauges_leave_out_is_computed_for_the_same_instant(
+    client: Client, source: FixedSource
+) -> None:
+    await snapshot(client, "?level=product&window=30d")
+    assert source.asked == [(AS_OF_MS, Filters(levels=("product",), windows=("30d",)))]
+
+
+async def test_new_tick_is_not_answered_with_the_old_one(client: Client, source: FixedSource) -> None:
+    await snapshot(client)
+    source.current = taken(AS_OF_MS + 1000)
+    assert (await snapshot(client))["as_of"] == "2026-11-21T09:30:01.000Z"
+
+
+async def test_past_instant_is_asked_for_as_it_was_written(client: Client, source: FixedSource) -> None:
+    query = "?at=2026-11-21T09:30:00%2B01:00&level=team&level=floor&kpi=revenue,deals_won&window=1h"
+    assert (await snapshot(client, query))["as_of"] == "2026-11-21T08:30:00.000Z"
+    filters = Filters(("team", "floor"), ("revenue", "deals_won"), ("1h",))
+    assert source.asked == [(AS_OF_MS - 3_600_000, filters)]
 
 
 @pytest.mark.parametrize(
@@ -125,9 +184,9 @@ async def test_snapshot_passes_on_what_was_asked(client: Client, source: FixedSo
         ("at=yesterday", "2026-11-21T09:30:00Z"),
         ("at=2026-11-21T09:30:00", "names no zone"),
         ("at=2026-11-21T09:30:00Z&at=2026-11-21T09:30:00Z", "given twice"),
-        ("level=squad", "no level 'squad'; there is floor"),
-        ("kpi=revenu", "did you mean 'revenue'?"),
-        ("window=2h", "no window '2h'"),
+        ("level=squad", "unknown level 'squad'; use one of floor"),
+        ("kpi=revenu", "did you mean revenue?"),
+        ("window=2h", "unknown window '2h'"),
         ("windows=1h", "no parameter 'windows'; there is at, level, kpi, window"),
     ],
 )
@@ -146,18 +205,30 @@ def test_instant_with_a_blank_between_date_and_time_is_read() -> None:
 
 
 def test_question_names_nothing_twice() -> None:
-    assert ask_from_query({"window": ["1h,1h", "1h"]}, known_kpis=KPIS).windows == ("1h",)
+    assert ask_of({"window": ["1h,1h", "1h"]}, BUILT_IN) == (None, Filters(windows=("1h",)))
 
 
 def test_custom_kpi_may_be_asked_for_only_where_it_exists() -> None:
-    assert ask_from_query({"kpi": ["calls_per_win"]}, known_kpis=["calls_per_win"]).kpis == ("calls_per_win",)
-    with pytest.raises(BadAsk, match="no kpi"):
-        ask_from_query({"kpi": ["calls_per_win"]}, known_kpis=KPIS)
+    custom = Kpi("calls_per_win", "Calls per deal won.", "calls / deals_won", KpiUnit.COUNT)
+    query = {"kpi": ["calls_per_win"]}
+    assert ask_of(query, BUILT_IN.with_custom([custom]))[1] == Filters(kpis=("calls_per_win",))
+    with pytest.raises(BadAsk, match="unknown KPI"):
+        ask_of(query, BUILT_IN)
 
 
 async def test_catalogue_lists_the_kpis(client: Client) -> None:
     async with client.get("/api/kpis") as response:
-        assert [kpi["name"] for kpi in (await response.json())["kpis"]] == list(KPIS)
+        kpis = (await response.json())["kpis"]
+    assert [kpi["name"] for kpi in kpis] == ["revenue", "deals_won", "open_deals"]
+    assert kpis[0] == {
+        "name": "revenue",
+        "sentence": "Amount of the deals won in the window.",
+        "formula": "won_amount",
+        "unit": "money",
+        "levels": ["floor", "team", "rep", "product", "source", "region"],
+        "quantiles": [],
+        "gauges": [f"salesfloor_{level}_revenue" for level in kpis[0]["levels"]],
+    }
 
 
 # --- probes
@@ -177,7 +248,7 @@ async def test_not_ready_says_why_and_healthy_stays(client: Client, source: Fixe
 async def test_before_the_first_board_the_api_says_what_it_waits_for(
     client: Client, source: FixedSource
 ) -> None:
-    source.has_snapshot = False
+    source.current, source.reason = None, "no board read yet"
     async with client.get("/api/snapshot") as response:
         assert (response.status, await response.json()) == (503, {"error": "no board read yet"})
 
