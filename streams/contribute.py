@@ -98,7 +98,7 @@ def _deal(deal: DealState, floor_currency: str, stage_probability: Mapping[str, 
         values = {LOST: 1, LOST_AMOUNT: amount_minor}
     else:
         values = {WON: 1, WON_AMOUNT: amount_minor}
-        if deal.amount is None:
+        if not amount_minor:
             values[WON_WITHOUT_AMOUNT] = 1
         if created_at_ms is not None:
             cycle_ms = closed_at_ms - created_at_ms
