@@ -5,7 +5,7 @@ dicts, and a slot can be reloaded from them at any moment.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from metrics.panes import Cell
 from streams import layout
@@ -35,6 +35,13 @@ class Checkpoint:
         self.offsets: dict[str, int] = {}
         self.board: dict[bytes, bytes] = {}
         self.entities: dict[bytes, bytes] = {}
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        checkpoint = cls()
+        checkpoint.seq, checkpoint.offsets = claim.seq, dict(claim.offsets)
+        checkpoint.board, checkpoint.entities = dict(claim.board), dict(claim.entities)
+        return checkpoint
 
     def apply(self, commit: Commit) -> None:
         assert commit.seq == self.seq

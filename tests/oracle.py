@@ -18,6 +18,8 @@ CloudEvent = Mapping[str, object]
 
 LEVELS = ("floor", "team", "rep")
 NOBODY = "unassigned"
+ERROR_OF_QUANTILE = "sales_cycle_error_allowed"
+"""Not a KPI: how far an approximate quantile may be from the exact one."""
 
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
@@ -267,11 +269,21 @@ def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction |
 
 def exact_quantile(values: Sequence[Fraction], quantile: float) -> Fraction:
     """Return the quantile by linear interpolation between the two closest ranks."""
+    below, above, share = _ranks(values, quantile)
+    return below * (1 - share) + above * share
+
+
+def quantile_error(values: Sequence[Fraction], quantile: float) -> Fraction:
+    """Return what an answer that is 1 % off in both of those ranks may be off."""
+    below, above, share = _ranks(values, quantile)
+    return (abs(below) * (1 - share) + abs(above) * share) / 100
+
+
+def _ranks(values: Sequence[Fraction], quantile: float) -> tuple[Fraction, Fraction, Fraction]:
     ordered = sorted(values)
     position = Fraction(str(quantile)) * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+    rank = int(position)
+    return ordered[rank], ordered[min(rank + 1, len(ordered) - 1)], position - rank
 
 
 def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
@@ -297,6 +309,8 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
         ("sales_cycle", None): _ratio(sum(cycles, Fraction(0)), len(cycles)),
         ("sales_cycle", 0.5): exact_quantile(cycles, 0.5) if cycles else None,
         ("sales_cycle", 0.9): exact_quantile(cycles, 0.9) if cycles else None,
+        (ERROR_OF_QUANTILE, 0.5): quantile_error(cycles, 0.5) if cycles else None,
+        (ERROR_OF_QUANTILE, 0.9): quantile_error(cycles, 0.9) if cycles else None,
     }
 
 

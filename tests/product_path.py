@@ -1,0 +1,162 @@
+"""Events in, a KPI snapshot out, through everything the product has between them except Kafka.
+
+Decode, merge, contribute and fold in `SlotTable`, commits into a store, `BoardFollower` on the other
+side, `take_snapshot` on top; and the comparison of its numbers with the oracle's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from metrics.calendar import Calendar
+from metrics.kpi_snapshot import KpiSnapshot
+from metrics.snapshot import SnapshotConfig, take_snapshot
+from streams.board import BoardFollower
+from streams.stores.base import Outcome
+from streams.stores.memory import MemoryStore
+from streams.table import FoldRules, Record, SlotTable
+from tests.folding import LogRecord
+from tests.histories import DAY_MS, Event, delivery
+from tests.oracle import ERROR_OF_QUANTILE, Answer, Sample
+from tests.oracle_windows import Floor
+
+VERSION = "test"
+
+# What the oracle calls by the KPI's name alone, the catalogue lists as a KPI of its own.
+NAME_IN_CATALOGUE: Mapping[tuple[str, float | None], str] = {("sales_cycle", None): "sales_cycle_mean"}
+NOT_TOLD = {"win_rate_value", ERROR_OF_QUANTILE}
+
+
+def calendar_of(floor: Floor) -> Calendar:
+    return Calendar(
+        floor.zone,
+        week_start=floor.week_start,
+        fiscal_year_start_month=floor.fiscal_year_start_month,
+        business_days=floor.business_days,
+        holidays=floor.holidays,
+    )
+
+
+def rules_of(floor: Floor, *, panes_max: int = 200_000) -> FoldRules:
+    return FoldRules(
+        day_start=calendar_of(floor).day_start_ms,
+        currency=floor.currency,
+        stage_probability=dict(floor.stage_probability),
+        # The oracle knows no horizon: nothing the tests make up is too old.
+        retention_ms=10_000 * DAY_MS,
+        activity_horizon_ms=10_000 * DAY_MS,
+        panes_max=panes_max,
+    )
+
+
+class ProductPath:
+    def __init__(self, floor: Floor, *, now_ms: int, slots: int = 2, panes_max: int = 200_000) -> None:
+        self.floor = floor
+        self.now_ms = now_ms
+        self.slots = slots
+        self.store = MemoryStore(version=VERSION)
+        self.follower = BoardFollower(self.store, slots=slots, definition_version=VERSION)
+        self.config = SnapshotConfig(calendar=calendar_of(floor), currency=floor.currency)
+        self._rules = rules_of(floor, panes_max=panes_max)
+        self._tables: list[SlotTable] = []
+        self._ends: dict[tuple[str, int], int] = {}
+
+    async def arrive(self, events: Iterable[Event]) -> None:
+        """Fold the events in this order of arrival, commit, and let the follower see it."""
+        await self.arrive_raw([delivery(event, slots=self.slots) for event in events])
+
+    async def arrive_raw(self, deliveries: Sequence[tuple[str, int, bytes]]) -> None:
+        if not self._tables:
+            claims = [await self.store.claim(slot) for slot in range(self.slots)]
+            self._tables = [SlotTable(slot, self._rules, claim) for slot, claim in enumerate(claims)]
+        batches: dict[tuple[str, int], list[Record]] = {}
+        for topic, slot, value in deliveries:
+            offset = self._ends.get((topic, slot), 0)
+            self._ends[topic, slot] = offset + 1
+            batches.setdefault((topic, slot), []).append(LogRecord(topic, slot, offset, value))
+        for (topic, slot), batch in batches.items():
+            dead = self._tables[slot].fold(topic, batch, now_ms=self.now_ms)
+            assert not dead, [letter.rejected for letter in dead]
+        for slot, table in enumerate(self._tables):
+            commit = table.take_commit()
+            if commit is not None:
+                assert await self.store.commit(slot, commit) is Outcome.DONE
+                table.committed()
+        await self.follower.load()
+
+    def snapshot(self, as_of_ms: int) -> KpiSnapshot:
+        return take_snapshot(self.follower, as_of_ms, self.config, strict=True)
+
+
+def differences(
+    snapshot: KpiSnapshot,
+    expected: Mapping[Sample, Answer],
+    *,
+    left_out: Mapping[str | None, bool] | None = None,
+) -> list[str]:
+    """Compare every number of the snapshot with the oracle's, both ways; say how they differ.
+
+    `left_out` names windows that may be missing, True where only the previous twin may be.
+    """
+    return [*_wrong_or_missing(snapshot, expected, left_out or {}), *_unexpected(snapshot, expected)]
+
+
+NO_ERROR = Answer(None, None)
+Numbers = dict[Sample, tuple[float | None, float | None]]
+
+
+def numbers_of(snapshot: KpiSnapshot) -> Numbers:
+    kpi_of = {name: (kpi, quantile) for (kpi, quantile), name in NAME_IN_CATALOGUE.items()}
+    numbers: Numbers = {}
+    for series in snapshot.series:
+        kpi, quantile = kpi_of.get(series.kpi.name, (series.kpi.name, series.quantile))
+        for column, label in enumerate(snapshot.keys[series.level].labels):
+            key = "" if series.level == "floor" else label
+            for line, window in enumerate(series.windows or ("",)):
+                sample = Sample(kpi, series.level, key, window, quantile)
+                assert sample not in numbers, f"{sample} is told twice"
+                before = None if series.previous is None else float(series.previous[line, column])
+                numbers[sample] = (_told(float(series.values[line, column])), _told(before))
+    return numbers
+
+
+def _told(value: float | None) -> float | None:
+    return None if value is None or value != value else value
+
+
+def _wrong_or_missing(
+    snapshot: KpiSnapshot, expected: Mapping[Sample, Answer], left_out: Mapping[str | None, bool]
+) -> list[str]:
+    numbers, found = numbers_of(snapshot), []
+    for sample, answer in expected.items():
+        gone = left_out.get(sample.window or None)
+        if sample.kpi in NOT_TOLD or gone is False:
+            continue
+        value, previous = numbers.get(sample, (None, None))
+        errors = expected.get(sample._replace(kpi=ERROR_OF_QUANTILE), NO_ERROR)
+        if not _equal(sample, value, answer.value, errors.value):
+            found.append(f"{sample}: {value} instead of {answer.value and float(answer.value)}")
+        if gone is None and sample.window and not _equal(sample, previous, answer.previous, errors.previous):
+            found.append(
+                f"{sample} before: {previous} instead of {answer.previous and float(answer.previous)}"
+            )
+        if gone is True and previous is not None:
+            found.append(f"{sample} before: {previous} although it cannot be told exactly")
+    return found
+
+
+def _unexpected(snapshot: KpiSnapshot, expected: Mapping[Sample, Answer]) -> list[str]:
+    known = {sample.kpi for sample in expected}
+    return [
+        f"{sample}: {value} is not expected at all"
+        for sample, (value, _) in numbers_of(snapshot).items()
+        if sample.kpi in known and sample not in expected and value
+    ]
+
+
+def _equal(sample: Sample, actual: float | None, expected: Fraction | None, error: Fraction | None) -> bool:
+    if actual is None or expected is None:
+        # A team or rep that did nothing may be missing from the snapshot; the floor may not.
+        return actual is None and (expected is None or (expected == 0 and sample.level != "floor"))
+    if error is not None:
+        return abs(Fraction(actual) - expected) <= error
+    return actual == float(expected)
