@@ -5,7 +5,7 @@ A cell that cannot be read is a `RowError` with the column and the reason; it ne
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -15,13 +15,13 @@ from msgspec import UNSET
 
 from streams.columns import TARGETS, ColumnMap, EventRule, Source, Table, Target, Test, When, as_source
 from streams.events import EntityKind
+from streams.rfc3339 import EPOCH, MILLISECOND, rfc3339, to_ms
 
 Row = Mapping[str, str]
 Lookups = Mapping[str, Mapping[str, Row]]
 """Table name -> key -> row."""
 
 _FieldValue = str | float | list[str]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RowError(Exception):
@@ -130,16 +130,6 @@ def content_id(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def to_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def rfc3339(time_ms: int) -> str:
-    moment = _EPOCH + time_ms * _MILLISECOND
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
-
-_MILLISECOND = datetime.resolution * 1000
 _NAMES = {
     Target.DECIMAL: "number",
     Target.NUMBER: "number",
@@ -192,9 +182,9 @@ def _decimal(text: str, table: Table) -> Decimal:
 
 def _moment(text: str, form: str) -> datetime:
     if form == "epoch_seconds":
-        return _EPOCH + int(Decimal(text) * 1000) * _MILLISECOND
+        return EPOCH + int(Decimal(text) * 1000) * MILLISECOND
     if form == "epoch_ms":
-        return _EPOCH + int(text) * _MILLISECOND
+        return EPOCH + int(text) * MILLISECOND
     if form:
         return datetime.strptime(text, form)  # noqa: DTZ007 - the zone is the field's, added by the caller
     return datetime.fromisoformat(text)

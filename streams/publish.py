@@ -16,11 +16,12 @@ from aiokafka.errors import KafkaError
 
 from streams.admin import ensure_topics
 from streams.clock import Clock, SystemClock
-from streams.column_rows import content_id, rfc3339
+from streams.column_rows import content_id
 from streams.decode import FUTURE_MAX_MS
 from streams.events import Rejected
 from streams.kafka_client import client_options
 from streams.publish_input import Ready, Refused, json_lines, load_map, mapped_rows, open_events
+from streams.rfc3339 import rfc3339
 from streams.routing import route
 from streams.settings import Settings
 from streams.stores.base import Board, StoreUnavailable
@@ -124,7 +125,11 @@ class Publisher:
         """Send what is known to be well-formed. Returns when it is buffered; `flush` waits for Kafka."""
         assert self._producer is not None, "use `async with Publisher(...)`"
         self._raise_error()
-        sent = await self._producer.send(topic, value=value, key=key)
+        try:
+            sent = await self._producer.send(topic, value=value, key=key)
+        except KafkaError as error:
+            self._error = error
+            self._raise_error()
         sent.add_done_callback(self._acknowledged)
 
     async def flush(self) -> None:
@@ -278,8 +283,8 @@ class _Run:
         days = self._settings.worker.retention_days
         self.report.warnings.append(
             f"{self._old} of {self.report.published} events are older than the {days} days that workers keep "
-            "by the wall clock; those go to the dead letters. Publish with --shift-to-now, or run the workers "
-            "and metrics with --clock event, where time is that of the events."
+            "by the wall clock; those go to the dead letters. Publish with --shift-to-now, or run the "
+            "workers and metrics with --clock event, where time is that of the events."
         )
 
 

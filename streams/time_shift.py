@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from metrics.panes import DAY_MS
-from streams.column_rows import rfc3339, to_ms
+from streams.rfc3339 import rfc3339, to_ms
 
 _TIMES: Final = ("created_at", "closed_at", "scheduled_at", "due_at", "completed_at")
 _DATES: Final = ("expected_close_on",)
