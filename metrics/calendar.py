@@ -84,14 +84,14 @@ class Calendar:
         return day + _DAY if time_ms >= self.instant_ms(day + _DAY) else day
 
     def wall_time_of(self, time_ms: int) -> time:
-        """Return the local time of day; its `fold` tells the second pass of a repeated hour."""
+        """Return the local time of day; both passes of a repeated hour show the same."""
         local = self._local(time_ms)
         if local.date() < self.date_of(time_ms):
             return MIDNIGHT
-        return local.time()
+        return local.time().replace(fold=0)
 
     def instant_ms(self, day: date, wall: time = MIDNIGHT) -> int:
-        """Return when the local clock shows this time on this day, or the first instant after it if skipped."""
+        """Return when the local clock first shows this time on this day, or what comes right after if skipped."""
         local = datetime.combine(day, wall, tzinfo=self.zone)
         instant = (local.astimezone(UTC) - _EPOCH) // _MS
         if self._local(instant).replace(tzinfo=None) == local.replace(tzinfo=None):

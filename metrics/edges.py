@@ -1,4 +1,4 @@
-"""Windows and the slots' pane widths in, windows that cut no pane and the reasons for the others out. Sums nothing."""
+"""Windows and pane widths in, windows that cut no pane and the reasons for the others out. Sums nothing."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -56,9 +56,7 @@ class PaneEdges:
     def aligned_ms(self, edge_ms: int) -> int:
         """Return the last instant at or before the edge that cuts no pane of any slot."""
         for _ in range(_PASSES_MAX):
-            aligned_ms = min(
-                (self._pane_start_ms(edge_ms, r) for r in self._resolutions), default=edge_ms
-            )
+            aligned_ms = min((self._pane_start_ms(edge_ms, r) for r in self._resolutions), default=edge_ms)
             if aligned_ms == edge_ms:
                 break
             edge_ms = aligned_ms
@@ -69,9 +67,14 @@ class PaneEdges:
 
 
 def plan_windows(
-    as_of_ms: int, calendar: Calendar, names: Iterable[str], resolutions: Sequence[Resolution], *, strict: bool
+    as_of_ms: int,
+    calendar: Calendar,
+    names: Iterable[str],
+    resolutions: Sequence[Resolution],
+    *,
+    strict: bool,
 ) -> WindowPlan:
-    """Return the windows that can be shown: strict leaves out what is not exact, else starts move to a pane's."""
+    """Return the windows to show: `strict` leaves out what is not exact, else edges move to a pane's."""
     edges = PaneEdges(resolutions, calendar)
     windows = windows_at(as_of_ms, calendar, names)
     if not strict:
@@ -102,6 +105,7 @@ def _strict(windows: Iterable[Window], edges: PaneEdges) -> WindowPlan:
             continue
         refusal = edges.refusal(window.previous_start_ms) or edges.refusal(window.previous_end_ms)
         if refusal:
-            left_out.append(LeftOut(window.name, f"an edge of its previous twin {refusal}", previous_only=True))
+            reason = f"an edge of its previous twin {refusal}"
+            left_out.append(LeftOut(window.name, reason, previous_only=True))
         shown.append(ShownWindow(window, has_previous=refusal is None))
     return WindowPlan(tuple(shown), tuple(left_out))

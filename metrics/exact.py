@@ -1,4 +1,4 @@
-"""Exact vector arithmetic: integer sums in, fractions of integers while a formula runs, one rounding at the end.
+"""Exact vector arithmetic: integer sums in, fractions while a formula runs, one rounding at the end.
 
 A value is numerator / denominator, element by element. A zero denominator means "no value" and stays
 so through every operation. int64 where it surely fits, Python integers where it might not.
@@ -92,9 +92,7 @@ class Exact:
         return self + -other
 
     def __mul__(self, other: "Exact") -> "Exact":
-        return Exact(
-            _times(self.numerator, other.numerator), _times(self.denominator, other.denominator)
-        )
+        return Exact(_times(self.numerator, other.numerator), _times(self.denominator, other.denominator))
 
     def __truediv__(self, other: "Exact") -> "Exact":
         denominator = _times(self.denominator, other.numerator)

@@ -1,4 +1,4 @@
-"""The KPI language: text in, a checked expression tree out, and its value over arrays. Never evaluates Python.
+"""The KPI language: text in, a checked expression tree out, and its value over arrays. Never runs Python.
 
 A formula is arithmetic (`+ - * /`, parentheses) over numbers, names of measures or other KPIs, and
 `quantile(0.9, histogram)`. Each part has a dimension, so that money is never added to a count.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple, NoReturn
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,11 @@ class Dimension(NamedTuple):
     def __str__(self) -> str:
         if not self.money and not self.time:
             return self.plain
-        parts = [f"{name}^{power}" if power != 1 else name for name, power in (("money", self.money),
-                 ("time", self.time)) if power]
+        parts = [
+            f"{name}^{power}" if power != 1 else name
+            for name, power in (("money", self.money), ("time", self.time))
+            if power
+        ]
         return "·".join(parts)
 
 
@@ -133,11 +136,11 @@ class _Parser:
                 return Binary(_OPERATORS[type(op)], self.expression(left), self.expression(right))
             case ast.Call(func=ast.Name(id="quantile"), args=[fraction, ast.Name(id=histogram)], keywords=[]):
                 return Quantile(self._quantile(fraction), histogram)
-        self._refuse(node)
+        raise self._refusal(node)
 
     def _fraction(self, node: ast.expr, value: float) -> Fraction:
         if value != value or value in (float("inf"), float("-inf")):
-            self._refuse(node)
+            raise self._refusal(node)
         return Fraction(Decimal(repr(value)))
 
     def _quantile(self, node: ast.expr) -> float | None:
@@ -148,9 +151,9 @@ class _Parser:
                 return float(value)
         raise FormulaError(f"{ast.unparse(node)!r} is no quantile; use a number from 0 to 1")
 
-    def _refuse(self, node: ast.expr) -> NoReturn:
+    def _refusal(self, node: ast.expr) -> FormulaError:
         part = ast.get_source_segment(self._text, node) or self._text
-        raise FormulaError(
+        return FormulaError(
             f"{part!r} is not part of the language; use + - * /, parentheses, numbers, names of measures"
             " and KPIs, and quantile(0.9, histogram)"
         )
@@ -182,7 +185,7 @@ def histograms_in(expression: Expression) -> frozenset[tuple[float | None, str]]
 
 
 def divides(expression: Expression) -> bool:
-    """Say whether the formula may have no value: a division by something other than a number, or a quantile."""
+    """Say whether the formula may have no value: it has a quantile, or divides by more than a number."""
     match expression:
         case Quantile():
             return True

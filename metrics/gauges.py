@@ -98,7 +98,7 @@ def _gauge(snapshot: KpiSnapshot, members: list[Series], labels: GaugeLabels, *,
         values = series.previous if previous else series.values
         if values is None:
             continue
-        for line, window in enumerate(series.windows or (None,)):
+        for line, window in enumerate(series.lines):
             extra = _extra_labels(snapshot, series, window)
             blocks.append(GaugeBlock(labels.of(level, snapshot.keys[level], extra), values[line]))
     twin = " In the window just before." if previous else ""

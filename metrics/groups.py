@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from metrics.kpi_snapshot import LevelKeys
 from metrics.labels import OTHER, UNASSIGNED, label_value, plan_labels
-from metrics.panes import Cell, PaneLog
-from metrics.sums import COUNT_COLUMNS, Index, Rows
+from metrics.panes import Cell
+from metrics.sums import COUNT_COLUMNS, Index, Netted, Rows, cell_totals, netted
 
 FLOOR_LABEL: Final = "all"
-_NEVER_MS: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,6 @@ class CellGroups:
             self._foreign[currency] = np.array(marks, dtype=np.bool_)
         return self._foreign[currency]
 
-    def latest_ms(self, log: PaneLog, as_of_ms: int) -> Index:
-        """Return when each cell was last contributed to before the instant."""
-        latest = np.full(len(self.cells), _NEVER_MS, dtype=np.int64)
-        wanted = (log.value != 0) & (log.start_ms < as_of_ms)
-        np.maximum.at(latest, log.cell[wanted], log.start_ms[wanted])
-        return latest
-
 
 def _numbered(labels: Sequence[str]) -> Candidates:
     distinct = tuple(sorted(set(labels)))
@@ -69,39 +61,70 @@ class LevelGroups:
         return len(self.keys.labels)
 
 
-def group_level(cells: CellGroups, level: str, rows: Rows, latest_ms: Index, keys_max: int) -> LevelGroups:
-    """Return the groups of a level that any row speaks of, within the budget of labels."""
+class CellContents:
+    """What the rows leave in the cells: the log may hold a contribution and, later, what took it back."""
+
+    def __init__(self, cells: CellGroups, rows: Rows) -> None:
+        self.cells = cells
+        self._rows = rows
+        self._totals = cell_totals(rows, len(cells.cells))
+        self._filled: NDArray[np.bool_] = np.asarray((self._totals != 0).any(axis=1), dtype=np.bool_)
+
+    def exists(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Say which candidates any pane speaks of; a stage that deals have left is still one."""
+        exists = np.zeros(len(candidates.labels), dtype=np.bool_)
+        exists[candidates.of_cell[self._filled]] = True
+        # What adds up to nothing either cancelled out over time, or was taken back and never was.
+        held = self._netted(~exists[candidates.of_cell])
+        exists[candidates.of_cell[held.cell]] = True
+        return exists
+
+    def contributions(self, candidates: Candidates) -> NDArray[np.int64]:
+        """Return how many things each candidate did."""
+        found = np.zeros(len(candidates.labels), dtype=np.int64)
+        per_cell = self._totals[:, COUNT_COLUMNS].sum(axis=1).astype(np.int64)
+        np.add.at(found, candidates.of_cell, per_cell)
+        return found
+
+    def latest_teams(self, group_of_cell: Index, groups: int) -> tuple[str, ...]:
+        """Return each group's team in its newest contribution that names one; ties go to the later name."""
+        teams = self.cells.candidates("team")
+        named = np.array([label != UNASSIGNED for label in teams.labels], dtype=np.bool_)
+        known = np.flatnonzero((group_of_cell >= 0) & self._filled & named[teams.of_cell])
+        pairs = np.unique(np.stack((group_of_cell[known], teams.of_cell[known])), axis=1)
+        team_of = np.full(groups, -1, dtype=np.int64)
+        team_of[pairs[0]] = pairs[1]
+        torn = np.bincount(pairs[0], minlength=groups) > 1
+        if torn.any():
+            wanted = np.zeros(len(self.cells.cells), dtype=np.bool_)
+            wanted[known] = torn[group_of_cell[known]]
+            held = self._netted(wanted)
+            order = np.lexsort((teams.of_cell[held.cell], held.start_ms))
+            # Of several assignments to one place numpy keeps the last: the newest.
+            team_of[group_of_cell[held.cell[order]]] = teams.of_cell[held.cell[order]]
+        return tuple(teams.labels[team] if team >= 0 else UNASSIGNED for team in team_of.tolist())
+
+    def _netted(self, cells: NDArray[np.bool_]) -> Netted:
+        rows, wanted = self._rows, cells[self._rows.cell]
+        return netted(rows.start_ms[wanted], rows.cell[wanted], rows.column[wanted], rows.value[wanted])
+
+
+def group_level(contents: CellContents, level: str, keys_max: int) -> LevelGroups:
+    """Return the groups of a level that any pane speaks of, within the budget of labels."""
+    cells = contents.cells
     if level == "floor":
         # The floor exists before its first event: its zeros say that salesfloor is alive.
         return LevelGroups(LevelKeys((FLOOR_LABEL,)), np.zeros(len(cells.cells), dtype=np.int64))
     candidates = cells.candidates(level)
-    number = len(candidates.labels)
-    of_row = candidates.of_cell[rows.cell]
-    exists = np.bincount(of_row, minlength=number) > 0
-    contributions = np.zeros(number, dtype=np.int64)
-    if np.count_nonzero(exists) > keys_max:
-        counted = COUNT_COLUMNS[rows.column]
-        np.add.at(contributions, of_row[counted], rows.value[counted])
+    exists = contents.exists(candidates)
+    crowded = np.count_nonzero(exists) > keys_max
+    nothing = np.zeros(len(candidates.labels), dtype=np.int64)
+    contributions = contents.contributions(candidates) if crowded else nothing
     plan = plan_labels(candidates.labels, exists, contributions, keys_max)
     group_of_cell = plan.index_of[candidates.of_cell].astype(np.int64)
     teams = None
     if level == "rep":
-        teams = _latest_teams(cells, group_of_cell, plan.labels, latest_ms)
+        teams = contents.latest_teams(group_of_cell, len(plan.labels))
         if plan.over_budget:
             teams = (*teams[:-1], OTHER)
     return LevelGroups(LevelKeys(plan.labels, teams, plan.over_budget), group_of_cell)
-
-
-def _latest_teams(
-    cells: CellGroups, group_of_cell: Index, labels: tuple[str, ...], latest_ms: Index
-) -> tuple[str, ...]:
-    """Return each rep's team in the newest contribution that names one; ties go to the later name."""
-    teams = cells.candidates("team")
-    known = np.flatnonzero((group_of_cell >= 0) & (latest_ms > _NEVER_MS))
-    named = np.array([label != UNASSIGNED for label in teams.labels], dtype=np.bool_)
-    known = known[named[teams.of_cell[known]]] if len(known) else known
-    order = known[np.lexsort((teams.of_cell[known], latest_ms[known]))]
-    found = [UNASSIGNED] * len(labels)
-    for group, team in zip(group_of_cell[order].tolist(), teams.of_cell[order].tolist(), strict=True):
-        found[group] = teams.labels[team]
-    return tuple(found)

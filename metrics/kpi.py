@@ -123,7 +123,7 @@ class Catalogue:
     def _check_references(self, kpi: Kpi, path: tuple[str, ...]) -> None:
         for name in sorted(names_in(kpi.expression)):
             if name in path:
-                raise FormulaError(f"refers to itself: {' → '.join((*path[path.index(name):], name))}")
+                raise FormulaError(f"refers to itself: {' → '.join((*path[path.index(name) :], name))}")
             if name in self:
                 if self[name].quantiles:
                     raise FormulaError(f"{name!r} has several quantiles; write quantile(0.5, …) instead")
@@ -152,6 +152,10 @@ _REVENUE: Final = (
         "deals_closed", "Distinct deals won or lost in the window.", "deals_won + deals_lost",
         KpiUnit.COUNT, _DEALS,
     ),
+    Kpi(
+        "closed_amount", "Amount of the deals won or lost in the window.", "won_amount + lost_amount",
+        KpiUnit.MONEY, _DEALS,
+    ),
     Kpi("deals_created", "Distinct deals created in the window.", "created", KpiUnit.COUNT, _DEALS),
     Kpi(
         "deals_won_without_amount", "Of the deals won in the window, those that carry no amount or zero.",
@@ -164,6 +168,10 @@ _REVENUE: Final = (
     Kpi(
         "win_rate", "Share won of the deals closed in the window.",
         "deals_won / deals_closed", KpiUnit.RATIO, _DEALS,
+    ),
+    Kpi(
+        "win_rate_value", "Amount won of the amount closed in the window.",
+        "revenue / closed_amount", KpiUnit.RATIO, _DEALS,
     ),
     Kpi(
         "sales_cycle", "Time from creation to win of the deals won in the window: quantiles, within 1 %.",

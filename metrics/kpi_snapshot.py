@@ -37,6 +37,11 @@ class Series:
     previous: FloatArray | None = None
     quantile: float | None = None
 
+    @property
+    def lines(self) -> tuple[str | None, ...]:
+        """Return the window of each line of `values`."""
+        return self.windows or (None,)
+
 
 @dataclass(frozen=True, slots=True)
 class KpiValue:
@@ -68,7 +73,7 @@ class KpiSnapshot:
         for series in self.series:
             labels = self.keys[series.level].labels
             keys = [{} if series.level == "floor" else {series.level: label} for label in labels]
-            for line, window in enumerate(series.windows or (None,)):
+            for line, window in enumerate(series.lines):
                 before = [None] * len(keys) if series.previous is None else series.previous[line].tolist()
                 for key, value, previous in zip(keys, series.values[line].tolist(), before, strict=True):
                     if value == value:
@@ -85,7 +90,7 @@ class KpiSnapshot:
         for series in self.series:
             if (series.kpi.name, series.level, series.quantile) != (kpi, level, quantile):
                 continue
-            lines, labels = series.windows or (None,), self.keys[level].labels
+            lines, labels = series.lines, self.keys[level].labels
             if window in lines and key in labels:
                 value = float(series.values[lines.index(window), labels.index(key)])
                 return value if value == value else None

@@ -1,4 +1,4 @@
-"""Names of teams, reps, products… in, label values that are safe to export and few enough out. Knows no KPI."""
+"""Names of teams, reps, products… in, safe label values out, and few enough of them. Knows no KPI."""
 
 import hashlib
 import unicodedata

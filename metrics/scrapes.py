@@ -1,4 +1,4 @@
-"""The newest snapshot's gauges in, ready-made scrapes out. Renders what is asked for, ahead of the next asking.
+"""The newest snapshot's gauges in, ready-made scrapes out: what is asked for, ahead of the next asking.
 
 A format that a scraper asked for lately is rendered with every tick, so that a scrape costs a copy.
 A format nobody asks for costs nothing; its first scrape waits for its own rendering.
@@ -94,7 +94,8 @@ class Scrapes:
         if kept is None:
             shown = self._shown
             if shown is None:
-                return _rendered(b"", _own_lines(state(), None, openmetrics=openmetrics), openmetrics=openmetrics)
+                own = _own_lines(state(), None, openmetrics=openmetrics)
+                return _rendered(b"", own, openmetrics=openmetrics)
             kept = self._formats[openmetrics] = _Format(self._render(shown, openmetrics=openmetrics), shown)
         kept.unasked = 0
         return kept.rendered

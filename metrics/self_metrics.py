@@ -1,4 +1,4 @@
-"""Counters and states of the pipeline itself in, metric families out. A closed set: nothing unlisted is exported."""
+"""Counters and states of the pipeline itself in, metric families out. A closed set of names."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version

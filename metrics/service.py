@@ -66,30 +66,31 @@ class SnapshotService:
         """
         render_from = 0.0
         while not stop.is_set():
+            tick_began = time.monotonic()
             wanted = self._wanted()
             if wanted is not None:
                 await asyncio.to_thread(self._finish, *wanted)
-            began = time.monotonic()
-            if began >= render_from:
+            if (began := time.monotonic()) >= render_from:
                 await asyncio.to_thread(self._scrapes.render_ahead)
-                ended = time.monotonic()
-                render_from = ended + (ended - began)
+                render_from = 2 * time.monotonic() - began
+            spent = time.monotonic() - tick_began
             try:
-                await asyncio.wait_for(stop.wait(), self._tick_ms / _MS_PER_SECOND)
+                await asyncio.wait_for(stop.wait(), max(self._tick_ms / _MS_PER_SECOND - spent, spent))
             except TimeoutError:
                 continue
 
     def at(self, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         """Return the snapshot of any instant, exact or left out; ValueError for an unknown name."""
-        return self.at_image(PaneImage.of(self._reader), as_of_ms, filters)
+        return self.at_image(self.image(), as_of_ms, filters)
+
+    def image(self) -> PaneImage:
+        """Read the panes as they are now; not while the reader may change them in another thread."""
+        return PaneImage.of(self._reader)
 
     def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         """Do `at` for panes read before, so that it may run in a thread."""
         with self._history_lock:
             return self._history.take(image, as_of_ms, filters=filters, strict=True, now_ms=self._now_ms())
-
-    def image(self) -> PaneImage:
-        return PaneImage.of(self._reader)
 
     # --- readiness
 
@@ -132,8 +133,10 @@ class SnapshotService:
         self._ticked_for = wanted_for
         image = self.image()
         newest_ms = image.state.newest_event_ms
-        as_of_ms = newest_ms if self._clock == "event" and newest_ms is not None else now_ms
-        return image, as_of_ms, now_ms
+        if self._clock == "wall" or newest_ms is None:
+            return image, now_ms, now_ms
+        # The end of a window is not in it: to show the newest event too, look one millisecond later.
+        return image, newest_ms + 1, now_ms
 
     def _finish(self, image: PaneImage, as_of_ms: int, now_ms: int) -> None:
         snapshot = self._snapshotter.take(image, as_of_ms, now_ms=now_ms)

@@ -1,4 +1,4 @@
-"""(PaneReader, as_of_ms) in, a `KpiSnapshot` out. Reads no clock and no store; never changes what it is given."""
+"""(PaneReader, as_of_ms) in, a `KpiSnapshot` out. Reads no clock, no store; changes nothing it is given."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from metrics.calendar import Calendar
 from metrics.edges import WindowPlan, plan_windows
 from metrics.exact import Exact, FloatArray
 from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
-from metrics.groups import CellGroups, LevelGroups, group_level
+from metrics.groups import CellContents, CellGroups, LevelGroups, group_level
 from metrics.kpi import BUILT_IN, LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.measures import BY_NAME, Kind
@@ -27,7 +27,7 @@ from metrics.sums import (
     Rows,
     RunningTotals,
     bucket_totals,
-    foreign_money_rows,
+    foreign_money_panes,
     rows_before,
     running_totals,
 )
@@ -51,7 +51,7 @@ class SnapshotConfig:
     def exponent(self) -> int:
         exponent = exponent_of(self.currency)
         if exponent is None:
-            raise ValueError(f"{self.currency!r} is no ISO 4217 code; use three capital letters such as 'EUR'")
+            raise ValueError(f"{self.currency!r} is no ISO 4217 code; use capital letters such as 'EUR'")
         return exponent
 
 
@@ -157,12 +157,14 @@ class Snapshotter:
         segments = _Segments.of(plan, as_of_ms)
         foreign = self._cells.foreign(self._config.currency)
         rows, histograms = rows_before(image.log, segments.edges_ms, foreign)
-        latest_ms = self._cells.latest_ms(image.log, as_of_ms)
+        levels_only = _only_levels(rows)
+        contents, level_contents = (CellContents(self._cells, each) for each in (rows, levels_only))
         keys: dict[str, LevelKeys] = {}
         series: list[Series] = []
         for level in self._config.levels if filters.levels is None else filters.levels:
-            own = _only_levels(rows) if level == "stage" else rows
-            groups = group_level(self._cells, level, own, latest_ms, self._config.keys_per_level_max)
+            # A stage is known of open deals only; the flows of all deals would come as "unassigned".
+            own, within = (levels_only, level_contents) if level == "stage" else (rows, contents)
+            groups = group_level(within, level, self._config.keys_per_level_max)
             keys[level] = groups.keys
             kpis = [k for k in self._config.catalogue if filters.kpis is None or k.name in filters.kpis]
             sums = _LevelSums(self._config.catalogue, segments, groups, own, histograms)
@@ -189,7 +191,7 @@ class Snapshotter:
         return found
 
     def _missing_rates(self, log: PaneLog, as_of_ms: int) -> dict[str, int]:
-        per_cell = foreign_money_rows(log, self._cells.foreign(self._config.currency), as_of_ms)
+        per_cell = foreign_money_panes(log, self._cells.foreign(self._config.currency), as_of_ms)
         found: dict[str, int] = {}
         for cell in np.flatnonzero(per_cell).tolist():
             currency = self._cells.cells[cell].currency
@@ -199,7 +201,7 @@ class Snapshotter:
 
 def _only_levels(rows: Rows) -> Rows:
     kept = LEVEL_COLUMNS[rows.column]
-    return Rows(rows.segment[kept], rows.cell[kept], rows.column[kept], rows.value[kept])
+    return Rows(rows.start_ms[kept], rows.segment[kept], rows.cell[kept], rows.column[kept], rows.value[kept])
 
 
 def _age_seconds(state: FeedState, now_ms: int) -> float | None:

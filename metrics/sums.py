@@ -5,7 +5,7 @@ and measure; running totals over the segments make any window the difference of 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from metrics.panes import PaneLog
 _SCALARS: Final = tuple(m for m in MEASURES if m.kind is not Kind.HISTOGRAM)
 COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
 LEVEL_COLUMNS: Final = np.array([m.kind is Kind.LEVEL for m in _SCALARS])
-COUNT_COLUMNS: Final = np.array([m.kind is Kind.FLOW and m.unit is Unit.COUNT for m in _SCALARS])
+COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
 _MONEY_NUMBERS: Final = [m.number for m in MEASURES if m.unit is Unit.MONEY]
 
 _SCALAR_KEYS: Final = 1024
@@ -36,6 +36,7 @@ Index = NDArray[np.int64]
 class Rows:
     """The rows that count: of known measures, money in the reporting currency, before the last edge."""
 
+    start_ms: Index
     segment: Index
     cell: Index
     column: Index
@@ -50,7 +51,9 @@ class HistogramRows:
     value: NDArray[np.int64]
 
 
-def rows_before(log: PaneLog, edges_ms: Index, foreign: NDArray[np.bool_]) -> tuple[Rows, dict[str, HistogramRows]]:
+def rows_before(
+    log: PaneLog, edges_ms: Index, foreign: NDArray[np.bool_]
+) -> tuple[Rows, dict[str, HistogramRows]]:
     """Split the log into scalar rows and histogram rows, each with its segment.
 
     Segment s holds [edges[s-1], edges[s]); rows at or after the last edge are not in. `foreign` marks
@@ -63,7 +66,8 @@ def rows_before(log: PaneLog, edges_ms: Index, foreign: NDArray[np.bool_]) -> tu
     money = foreign[log.cell] & np.isin(key, _MONEY_NUMBERS)
     picked = np.flatnonzero(wanted & scalar & (column >= 0) & ~money)
     segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")
-    rows = Rows(segment, log.cell[picked].astype(np.int64), column[picked], log.value[picked])
+    cell = log.cell[picked].astype(np.int64)
+    rows = Rows(log.start_ms[picked], segment, cell, column[picked], log.value[picked])
     return rows, _histogram_rows(log, np.flatnonzero(wanted & ~scalar), edges_ms)
 
 
@@ -85,12 +89,40 @@ def _histogram_rows(log: PaneLog, picked: Index, edges_ms: Index) -> dict[str, H
     return found
 
 
-def foreign_money_rows(log: PaneLog, foreign: NDArray[np.bool_], as_of_ms: int) -> NDArray[np.int64]:
-    """Return, per cell, how many pane rows hold money that is not in the reporting currency."""
+class Netted(NamedTuple):
+    """What panes hold once the rows that take back are taken off; one entry per pane and measure."""
+
+    start_ms: Index
+    cell: Index
+
+
+def netted(start_ms: Index, cell: Index, measure: Index, value: NDArray[np.int64]) -> Netted:
+    """Add up the rows of each pane and measure. Sorts: meant for few rows."""
+    if len(value) == 0:
+        return Netted(start_ms, cell)
+    order = np.lexsort((measure, cell, start_ms))
+    start_ms, cell, measure = start_ms[order], cell[order], measure[order]
+    same = (np.diff(start_ms) == 0) & (np.diff(cell) == 0) & (np.diff(measure) == 0)
+    first = np.flatnonzero(np.concatenate(([True], ~same)))
+    held = first[np.add.reduceat(value[order], first) != 0]
+    return Netted(start_ms[held], cell[held])
+
+
+def foreign_money_panes(log: PaneLog, foreign: NDArray[np.bool_], as_of_ms: int) -> NDArray[np.int64]:
+    """Return, per cell, how many panes' measures hold money that is not in the reporting currency."""
     if not foreign.any():
         return np.zeros(len(foreign), dtype=np.int64)
-    hit = foreign[log.cell] & (log.value != 0) & (log.start_ms < as_of_ms) & np.isin(log.key, _MONEY_NUMBERS)
-    return np.bincount(log.cell[hit], minlength=len(foreign)).astype(np.int64)
+    hit = foreign[log.cell] & (log.start_ms < as_of_ms) & np.isin(log.key, _MONEY_NUMBERS)
+    cell, key = log.cell[hit].astype(np.int64), log.key[hit].astype(np.int64)
+    held = netted(log.start_ms[hit], cell, key, log.value[hit])
+    return np.bincount(held.cell, minlength=len(foreign)).astype(np.int64)
+
+
+def cell_totals(rows: Rows, cells: int) -> IntArray:
+    """Return the sum of each cell (line) and measure (column) before the last edge."""
+    totals = zeros(cells * len(_SCALARS), rows.value)
+    np.add.at(totals, rows.cell * len(_SCALARS) + rows.column, rows.value.astype(totals.dtype))
+    return totals.reshape(cells, len(_SCALARS))
 
 
 @dataclass(frozen=True)
@@ -149,7 +181,8 @@ class BucketTotals:
         return np.asarray(np.where(count > 0, low_value + (high_value - low_value) * (rank - low), np.nan))
 
     def _at(self, passed: NDArray[np.int64], rank: NDArray[np.int64]) -> FloatArray:
-        columns = [np.searchsorted(line[1:], wanted, side="right") for line, wanted in zip(passed, rank, strict=True)]
+        lines = zip(passed, rank, strict=True)
+        columns = [np.searchsorted(line[1:], wanted, side="right") for line, wanted in lines]
         at = np.minimum(np.array(columns, dtype=np.int64).reshape(rank.shape), len(self.bucket_values) - 1)
         return self.bucket_values[at]
 

@@ -1,4 +1,4 @@
-"""An instant and the calendar in, the windows `[start, end)` that end there out. Holds no numbers, reads no clock.
+"""An instant and the calendar in, the windows `[start, end)` ending there out. Reads no clock, sums nothing.
 
 Each window comes with its previous twin:
 rolling        the same length just before
@@ -61,7 +61,8 @@ def _window(name: str, as_of_ms: int, calendar: Calendar) -> Window:
     if name in BUSINESS_DAYS:
         days = BUSINESS_DAYS[name]
         start_ms = calendar.business_days_before_ms(as_of_ms, days)
-        return Window(name, start_ms, as_of_ms, calendar.business_days_before_ms(as_of_ms, 2 * days), start_ms)
+        previous_start_ms = calendar.business_days_before_ms(as_of_ms, 2 * days)
+        return Window(name, start_ms, as_of_ms, previous_start_ms, start_ms)
     if name in TO_DATE:
         return _to_date(name, as_of_ms, calendar)
     raise ValueError(f"unknown window {name!r}; use one of {', '.join(WINDOW_NAMES)}")
