@@ -1,0 +1,115 @@
+"""The made-up floor: the same from the same seed, all of it in the contract, and as untidy as promised."""
+
+from collections import Counter
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from streams.decode import check_times, decode
+from streams.events import Event
+from streams.routing import key_of
+from streams.simulate import Floor, generate
+from streams.simulate_story import Simulated
+from streams.topics import KIND_OF_TOPIC
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+START_MS = 1_717_372_800_000  # 2024-06-03T00:00:00Z, a Monday
+KUALA_LUMPUR = ZoneInfo("Asia/Kuala_Lumpur")
+
+
+@pytest.fixture(scope="module")
+def fortnight() -> list[Simulated]:
+    return list(Floor(5, zone=KUALA_LUMPUR, currency="MYR").events(START_MS, START_MS + 14 * DAY_MS))
+
+
+def test_one_seed_gives_one_floor_and_another_seed_another(fortnight: list[Simulated]) -> None:
+    again = list(Floor(5, zone=KUALA_LUMPUR, currency="MYR").events(START_MS, START_MS + 14 * DAY_MS))
+    other = list(Floor(6, zone=KUALA_LUMPUR, currency="MYR").events(START_MS, START_MS + 14 * DAY_MS))
+    assert again == fortnight
+    assert other != fortnight
+
+
+def test_a_stream_read_in_pieces_is_the_floor_read_at_once() -> None:
+    end_ms = START_MS + 2 * DAY_MS
+    floor = Floor(5, live_from_ms=end_ms - 3 * HOUR_MS)
+    stream, pieces = floor.stream(START_MS), list[Simulated]()
+    for to_ms in (START_MS + 1, START_MS + HOUR_MS, START_MS + DAY_MS + 1234, end_ms):
+        pieces += stream.until(to_ms)
+    assert pieces == list(floor.events(START_MS, end_ms))
+
+
+def test_events_arrive_in_order_within_the_span_and_never_before_they_happen(
+    fortnight: list[Simulated],
+) -> None:
+    assert all(one.arrival_ms <= other.arrival_ms for one, other in pairwise(fortnight))
+    assert all(
+        START_MS <= record.time_ms <= record.arrival_ms < START_MS + 14 * DAY_MS for record in fortnight
+    )
+
+
+def test_every_event_is_one_a_worker_counts_and_lies_where_the_contract_says(
+    fortnight: list[Simulated],
+) -> None:
+    for record in fortnight:
+        event = decode(record.value, (), kind=KIND_OF_TOPIC[record.topic])
+        assert isinstance(event, Event), event
+        assert check_times(event, now_ms=record.arrival_ms, oldest_ms=START_MS) is None
+        assert event.unknown_fields == 0
+        assert event.time_ms == record.time_ms
+        assert key_of(event).encode() == record.key
+
+
+def test_the_floor_is_as_untidy_as_real_ones(fortnight: list[Simulated]) -> None:
+    records = [msgspec.json.decode(record.value) for record in fortnight]
+    seen = Counter(record["type"] for record in records)
+    for action in ("created", "updated", "won", "lost", "reopened", "deleted", "restored", "merged"):
+        assert seen[f"sales.deal.{action}"], action
+    for action in ("created", "qualified", "converted", "disqualified"):
+        assert seen[f"sales.lead.{action}"], action
+    kinds = Counter(record["data"].get("kind") for record in records if "activity" in record["type"])
+    assert {"call", "email", "meeting", "demo", "proposal"} <= kinds.keys()
+    assert max(Counter(record.value for record in fortnight).values()) > 1, "no duplicate"
+    assert any(record.arrival_ms > record.time_ms + HOUR_MS for record in fortnight), "none late"
+    updates = [record["data"] for record in records if record["type"] == "sales.deal.updated"]
+    assert any("amount" in data for data in updates), "no correction"
+    assert any("rep_id" in data for data in updates), "no change of owner"
+
+
+def test_the_day_is_busy_from_ten_to_four_in_the_floors_zone(fortnight: list[Simulated]) -> None:
+    hours = Counter(
+        (record.time_ms + 8 * HOUR_MS) // HOUR_MS % 24
+        for record in fortnight
+        if b'"sales.lead.created"' in record.value
+    )
+    assert sum(hours[hour] for hour in range(10, 16)) > 0.5 * hours.total()
+    assert sum(hours[hour] for hour in range(6)) < 0.05 * hours.total()
+
+
+def test_a_watched_floor_moves_in_the_dead_of_a_sunday_night() -> None:
+    night_ms = START_MS + 6 * DAY_MS + 19 * HOUR_MS  # Monday 3 o'clock there
+    unwatched = list(Floor(5, zone=KUALA_LUMPUR).events(night_ms, night_ms + HOUR_MS))
+    watched = list(Floor(5, zone=KUALA_LUMPUR, live_from_ms=night_ms).events(night_ms, night_ms + HOUR_MS))
+    assert len(unwatched) < 60
+    assert len(watched) > 600
+    assert max(later.arrival_ms - one.arrival_ms for one, later in pairwise(watched)) < 120_000
+    assert any(b'"sales.deal.won"' in record.value for record in watched)
+
+
+def test_rate_multiplies_what_happens() -> None:
+    usual = len(list(Floor(5).events(START_MS, START_MS + DAY_MS)))
+    tenfold = len(list(Floor(5, rate=10).events(START_MS, START_MS + DAY_MS)))
+    assert 8 * usual < tenfold < 12 * usual
+
+
+def test_bench_events_are_in_the_contract_distinct_and_rise_in_time() -> None:
+    made = list(generate(3_000, now_ms=START_MS, deals=500))
+    events = [decode(value, (), kind=KIND_OF_TOPIC[topic]) for topic, _, value in made]
+    times = [event.time_ms for event in events if isinstance(event, Event)]
+    assert len(times) == 3_000
+    assert times == sorted(times)
+    assert START_MS - DAY_MS <= times[0] <= times[-1] < START_MS
+    assert len({value for _, _, value in made}) == 3_000
+    assert len({key for _, key, _ in made}) == 500
