@@ -218,8 +218,9 @@ class Keeper:
         slot.reload = asyncio.create_task(self._reload(slot, pause), name=f"reload slot {slot.number}")
 
     async def _reload(self, slot: Slot, pause: float) -> None:
+        tenure = slot.tenure
         try:
-            while slot.ownership.phase is Phase.WAITING:
+            while slot.tenure == tenure and slot.ownership.phase is Phase.WAITING:
                 await asyncio.sleep(pause * (1.0 + random.random() / 2))
                 if await self._load_if_waiting(slot):
                     await self.read_on(slot)
