@@ -218,8 +218,7 @@ class _Run:
         self._settings = settings
         self._now_ms = clock.now_ms()
         self._progress = progress
-        self._speed = speed
-        self._pace_from: tuple[float, int] | None = None
+        self._pace = Pace(speed) if speed is not None else None
         self._old = 0
         self.report = PublishReport()
 
@@ -255,21 +254,16 @@ class _Run:
             except (ValueError, OverflowError) as error:
                 self._refuse(item, f"cannot be shifted to now: {error}")
                 return
-        if self._speed is not None:
-            await self._pace(item.time_ms, self._speed)
+        if self._pace is not None:
+            await self._sleep_until_due(item.time_ms, self._pace)
         self._old += item.time_ms < self._now_ms - self._settings.worker.retention_days * _DAY_MS
         await publisher.send_record(item.topic, item.key, value)
         self.report.published += 1
 
-    async def _pace(self, time_ms: int, speed: float) -> None:
-        """Wait until the event is due; one older than what was sent already is due at once."""
-        loop_time = asyncio.get_running_loop().time()
-        if self._pace_from is None:
-            self._pace_from = (loop_time, time_ms)
-        began, first_ms = self._pace_from
-        due = began + (time_ms - first_ms) / 1000 / speed
-        if due > loop_time:
-            await asyncio.sleep(due - loop_time)
+    async def _sleep_until_due(self, time_ms: int, pace: "Pace") -> None:
+        seconds = pace.seconds_until_due(time_ms, now_seconds=asyncio.get_running_loop().time())
+        if seconds > 0:
+            await asyncio.sleep(seconds)
 
     def _refuse(self, item: Ready, reason: str) -> None:
         self.report.refused.append(Refused(item.file, item.line, reason))
@@ -286,6 +280,23 @@ class _Run:
             "by the wall clock; those go to the dead letters. Publish with --shift-to-now, or run the "
             "workers and metrics with --clock event, where time is that of the events."
         )
+
+
+class Pace:
+    """Spreads events over time as their own times are, `speed` times as fast."""
+
+    def __init__(self, speed: float) -> None:
+        assert speed > 0
+        self._speed = speed
+        self._began: tuple[float, int] | None = None
+
+    def seconds_until_due(self, time_ms: int, *, now_seconds: float) -> float:
+        """Return how long to wait; the first event is due at once, and so is one older than it."""
+        if self._began is None:
+            self._began = (now_seconds, time_ms)
+        began_seconds, first_ms = self._began
+        due_seconds = began_seconds + (time_ms - first_ms) / 1000 / self._speed
+        return max(0.0, due_seconds - now_seconds)
 
 
 async def wait_until_folded(boards: Boards, targets: Targets) -> None:
