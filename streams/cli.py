@@ -1,5 +1,263 @@
-"""The salesfloor command (under construction)."""
+"""The `salesfloor` commands: parse, call, print. No logic; what they do is in `streams.commands`."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from streams.commands.frame import Load, example, run, with_settings
+
+# Commands import what they need when they run: Faust, Kafka and numpy take longer than `--help` should.
+
+PORT = click.IntRange(0, 65535)
+CLOCK = click.option(
+    "--clock",
+    type=click.Choice(["wall", "event"]),
+    help="What now is: the wall clock, or the newest event (history, replays).",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+SIMULATION = (
+    click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another floor."),
+    click.option(
+        "--rate",
+        type=click.FloatRange(min=0.01, max=1000),
+        default=1.0,
+        show_default=True,
+        help="How much happens on the simulated floor.",
+    ),
+)
+RUNNING = (
+    click.option("--metrics-port", type=PORT, help="Port of /metrics, API and status page (8400)."),
+    click.option("--gateway-port", type=PORT, help="Port of the events door (8401)."),
+    click.option("--worker-port", type=PORT, help="Port of the worker's own metrics (8402)."),
+    CLOCK,
+    click.option("--no-live", is_flag=True, help="Plain lines instead of the live summary."),
+)
+EMBEDDED = (
+    click.option("--kafka-port", type=PORT, help="Port of the embedded Kafka (9092); 0 picks a free one."),
+    click.option("--redis-port", type=PORT, help="Port of the embedded Redis (6379); 0 picks a free one."),
+)
+
+
+def options(*wanted: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for option in reversed(wanted):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("salesfloor"), prog_name="salesfloor")
+def cli() -> None:
+    """Live, correct sales KPIs from CRM events on Kafka.
+
+    Start with `salesfloor demo`. Every command reads salesfloor.toml and SALESFLOOR_… variables; every
+    command's --help shows an example.
+    """
+
+
+@cli.command(**example("salesfloor demo\nsalesfloor demo --rate 5 --metrics-port 9400"))
+@options(*EMBEDDED, *SIMULATION, *RUNNING)
+@with_settings
+def demo(load: Load, **given: Any) -> None:
+    """Show a live floor: embedded Kafka and Redis, and made-up people and deals.
+
+    The same as `run --embedded --simulate`, but a default port that is taken is replaced by a free one.
+    Nothing is kept when it ends.
+    """
+    _run(load, embedded=True, simulate=True, any_port=True, title="salesfloor demo", **given)
+
+
+@cli.command(
+    name="run",
+    **example(
+        "salesfloor run --kafka broker:9092 --redis redis://cache:6379/0\n"
+        "salesfloor run --embedded --clock event --kafka-port 0 --redis-port 0"
+    ),
+)
+@click.option("--embedded", is_flag=True, help="Start a Kafka broker and Redis too, in memory, empty.")
+@click.option("--simulate", is_flag=True, help="Write made-up events (needs --embedded).")
+@options(*EMBEDDED, *SIMULATION, *RUNNING)
+@with_settings
+def run_command(load: Load, **given: Any) -> None:
+    """Run worker, metrics and gateway in one process until Ctrl-C."""
+    _run(load, any_port=False, title="salesfloor", **given)
+
+
+@cli.command(**example("salesfloor worker --kafka broker:9092 --redis redis://cache:6379/0"))
+@click.option("--port", "--worker-port", type=PORT, help="Port of the worker's own metrics (8402).")
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@CLOCK
+@with_settings
+def worker(load: Load, port: int | None, host: str | None, clock: str | None) -> None:
+    """Fold the events of some partitions into Redis. Start more of them to share the work."""
+    _run_one("worker", load(worker={"port": port, "host": host}, clock=clock))
+
+
+@cli.command(**example("salesfloor metrics --port 8400 --redis redis://cache:6379/0"))
+@click.option("--port", "--metrics-port", type=PORT, help="Port of /metrics, API and status page (8400).")
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@CLOCK
+@with_settings
+def metrics(load: Load, port: int | None, host: str | None, clock: str | None) -> None:
+    """Serve the numbers of all partitions: /metrics, the JSON API and the status page."""
+    _run_one("metrics", load(metrics={"port": port, "host": host}, clock=clock))
+
+
+@cli.command(**example("SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401"))
+@click.option("--port", "--gateway-port", type=PORT, help="Port of POST /events (8401).")
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@with_settings
+def gateway(load: Load, port: int | None, host: str | None) -> None:
+    """Take CloudEvents over HTTP and answer once Kafka has them."""
+    _run_one("gateway", load(gateway={"port": port, "host": host}))
+
+
+@cli.command(
+    **example(
+        "salesfloor publish events.jsonl.gz --wait\n"
+        "salesfloor publish opportunities.csv --map my-crm.toml --shift-to-now\n"
+        "zcat events.gz | salesfloor publish - --speed 60"
+    )
+)
+@click.argument("file")
+@click.option("--map", metavar="MAP", help="Column map for tables: a file, or the name of a shipped one.")
+@click.option("--shift-to-now", is_flag=True, help="Move all times so that the newest event is now.")
+@click.option(
+    "--speed", type=click.FloatRange(min=0, min_open=True), help="Replay N times as fast as it was."
+)
+@click.option("--wait", is_flag=True, help="Return when the workers have folded and committed it.")
+@CLOCK
+@JSON
+@with_settings
+def publish(load: Load, clock: str | None, as_json: bool, **asked: Any) -> None:
+    """Publish FILE: CloudEvents as JSON lines (also .gz, or - for standard input), or tables with --map.
+
+    Publishing the same twice changes no number. A bad line is reported and does not stop the rest.
+    """
+    from streams.commands import records
+
+    records.publish(load(clock=clock), records.Publishing(**asked), as_json=as_json)
+
+
+@cli.command(
+    **example(
+        "salesfloor snapshot --level floor --window today\n"
+        "salesfloor snapshot --at 2026-11-21T09:30:00Z --kpi revenue --kpi win_rate --json"
+    )
+)
+@click.option("--at", metavar="RFC3339", help="The instant; now if left out.")
+@click.option("--level", "levels", multiple=True, help="floor, team, rep, …; may be given again.")
+@click.option("--kpi", "kpis", multiple=True, help="A KPI's name; may be given again.")
+@click.option("--window", "windows", multiple=True, help="1h, today, mtd, …; may be given again.")
+@CLOCK
+@JSON
+@with_settings
+def snapshot(load: Load, clock: str | None, as_json: bool, **question: Any) -> None:
+    """Print the KPIs at an instant, from the state in Redis. What cannot be exact is left out, and why."""
+    from streams.commands import numbers
+
+    numbers.snapshot(load(clock=clock), numbers.Question(**question), as_json=as_json)
+
+
+@cli.command(**example("salesfloor kpis\nsalesfloor kpis --json"))
+@JSON
+@with_settings
+def kpis(load: Load, as_json: bool) -> None:
+    """List the KPIs: name, sentence, formula, unit and gauges."""
+    from streams.commands import numbers
+
+    load()
+    numbers.kpis(as_json=as_json)
+
+
+@cli.command(**example("salesfloor topics\nsalesfloor topics create --kafka broker:9092"))
+@click.argument("action", type=click.Choice(["list", "create", "check"]), default="list")
+@JSON
+@with_settings
+def topics(load: Load, action: str, as_json: bool) -> None:
+    """List, create or check the topics. Never deletes or alters one."""
+    from streams.commands import records
+
+    records.topics(load(), action, as_json=as_json)
+
+
+@cli.command(**example("salesfloor rebuild --kafka broker:9092 --redis redis://cache:6379/0"))
+@CLOCK
+@with_settings
+def rebuild(load: Load, clock: str | None) -> None:
+    """Fold everything again from the topics beside the live state, then switch to it."""
+    from streams.commands import records
+
+    records.rebuild(load(clock=clock))
+
+
+@cli.command(**example("salesfloor check\nsalesfloor check --config salesfloor.toml --connect"))
+@click.option("--connect", is_flag=True, help="Also try Kafka and Redis.")
+@JSON
+@with_settings
+def check(load: Load, connect: bool, as_json: bool) -> None:
+    """Read all settings and say what is wrong with them."""
+    from streams.commands import records
+
+    records.check(load(), connect=connect, as_json=as_json)
+
+
+def _run_one(role: str, settings: Any) -> None:
+    from streams.commands import running
+    from streams.roles import Role
+
+    running.run(settings, running.Plan(title=f"salesfloor {role}", roles=(Role(role),)))
+
+
+def _run(
+    load: Load,
+    *,
+    title: str,
+    any_port: bool,
+    embedded: bool,
+    simulate: bool,
+    kafka_port: int | None,
+    redis_port: int | None,
+    seed: int,
+    rate: float,
+    no_live: bool,
+    clock: str | None,
+    **ports: int | None,
+) -> None:
+    from streams.commands import running
+    from streams.roles import ALL_ROLES, Simulation
+
+    if simulate and not embedded:
+        raise click.UsageError("--simulate writes made-up events among real ones; add --embedded")
+    if embedded and (load.kafka is not None or load.redis is not None):
+        raise click.UsageError(
+            "an embedded floor brings its own Kafka and Redis; leave out --kafka and --redis"
+        )
+    if not embedded and (kafka_port is not None or redis_port is not None):
+        raise click.UsageError("--kafka-port and --redis-port belong to --embedded; use --kafka and --redis")
+    chosen = {role: {"port": ports[f"{role}_port"]} for role in ("metrics", "gateway", "worker")}
+    settings = load(clock=clock, **chosen)
+    if any_port:
+        free = {
+            role: {"port": running.free_or_any(getattr(settings, role), role)}
+            for role, port in chosen.items()
+            if port["port"] is None
+        }
+        settings = load(clock=clock, **{**chosen, **free})
+    plan = running.Plan(
+        title=title,
+        roles=ALL_ROLES,
+        embedded=running.embedded_ports(kafka_port, redis_port, any_port=any_port) if embedded else None,
+        simulation=Simulation(rate=rate, seed=seed) if simulate else None,
+        live=not no_live,
+    )
+    running.run(settings, plan)
 
 
 def main() -> None:
-    raise SystemExit("not yet")
+    sys.exit(run(cli))

@@ -1,0 +1,1 @@
+"""What the `salesfloor` commands do, one file per family. `streams.cli` parses and calls these."""

@@ -1,0 +1,135 @@
+"""`snapshot` and `kpis`: numbers at an instant read from Redis, and what each means. Changes nothing."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from metrics.kpi import BUILT_IN
+from metrics.kpi_snapshot import KpiSnapshot, KpiValue
+from metrics.snapshot import Filters, take_snapshot
+from metrics.web.answers import describe
+from metrics.web.query import BadAsk, instant_ms
+from streams.board import BoardFollower
+from streams.clock import SystemClock
+from streams.commands.frame import Failed
+from streams.commands.show import shown_seconds, shown_value
+from streams.metrics_role import open_store
+from streams.settings import Settings, snapshot_config_of
+
+
+class Question(NamedTuple):
+    at: str | None
+    levels: Sequence[str]
+    kpis: Sequence[str]
+    windows: Sequence[str]
+
+
+def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
+    filters = Filters(
+        levels=tuple(question.levels) or None,
+        kpis=tuple(question.kpis) or None,
+        windows=tuple(question.windows) or None,
+    )
+    try:
+        at_ms = instant_ms(question.at) if question.at is not None else None
+        filters.check(BUILT_IN)
+    except BadAsk as error:
+        raise click.BadParameter(str(error), param_hint="--at") from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    taken = asyncio.run(_take(settings, at_ms, filters))
+    if as_json:
+        click.echo(json.dumps(taken.to_json_obj(), ensure_ascii=False))
+    else:
+        _print_tables(taken)
+
+
+async def _take(settings: Settings, at_ms: int | None, filters: Filters) -> KpiSnapshot:
+    store = open_store(settings)
+    try:
+        slots = await store.slots()
+        if slots == 0:
+            raise Failed(
+                "Redis holds no salesfloor state yet; start `salesfloor worker` or `salesfloor run`, or name "
+                "another Redis with --redis"
+            )
+        follower = BoardFollower(store, slots=slots, definition_version=settings.definition_version)
+        await follower.load()
+    finally:
+        await store.close()
+    state = follower.state()
+    if not state.ready:
+        raise Failed(
+            f"{state.slots_loaded} of {state.slots_expected} partitions have state under these settings "
+            f"(definition version {settings.definition_version}); start the workers, with the same clock, "
+            "[floor] and [worker] settings as here"
+        )
+    now_ms = SystemClock().now_ms()
+    if at_ms is None:
+        newest_ms = state.newest_event_ms
+        at_ms = now_ms if settings.clock == "wall" or newest_ms is None else newest_ms
+    return take_snapshot(
+        follower, at_ms, snapshot_config_of(settings), filters=filters, strict=True, now_ms=now_ms
+    )
+
+
+def _print_tables(taken: KpiSnapshot) -> None:
+    console = Console()
+    values = list(taken.values())
+    for level in dict.fromkeys(value.level for value in values):
+        console.print(_table(level, [value for value in values if value.level == level], taken))
+    summary = taken.to_json_obj()
+    console.print(f"as of {summary['as_of']}, money in {taken.reporting_currency}", highlight=False)
+    if taken.data_age_seconds is not None:
+        console.print(f"newest event {shown_seconds(taken.data_age_seconds)} ago", highlight=False)
+    if taken.state.rebuilding:
+        console.print("state is being rebuilt: numbers are not complete yet", style="bold")
+    for currency, count in taken.missing_rates.items():
+        console.print(f"no rate for {currency}: {count} amounts are left out", style="bold")
+    for left_out in taken.left_out:
+        console.print(f"{left_out.window} is left out: {left_out.reason}", highlight=False)
+
+
+def _table(level: str, values: list[KpiValue], taken: KpiSnapshot) -> Table:
+    """Return one level: KPIs down, windows across; a line per team or rep and KPI."""
+    windows = list(dict.fromkeys(value.window for value in values if value.window is not None))
+    table = Table(title=level, title_justify="left", title_style="bold")
+    if level != "floor":
+        table.add_column(level, overflow="fold")
+    table.add_column("KPI", no_wrap=True)
+    for window in windows or ["now"]:
+        table.add_column(window, justify="right")
+    lines: dict[tuple[str, str, float | None], dict[str | None, KpiValue]] = {}
+    for value in values:
+        key = (value.key.get(level, ""), value.kpi.name, value.quantile)
+        lines.setdefault(key, {})[value.window] = value
+    for (key_label, name, quantile), by_window in lines.items():
+        named = name if quantile is None else f"{name} p{quantile * 100:g}"
+        cells = _cells(by_window, windows, taken.reporting_currency)
+        table.add_row(*([key_label] if level != "floor" else []), named, *cells)
+    return table
+
+
+def _cells(by_window: dict[str | None, KpiValue], windows: list[str], currency: str) -> Iterable[str]:
+    if None in by_window:  # what is open now has no window
+        return [shown_value(by_window[None], currency)]
+    return [shown_value(by_window[window], currency) if window in by_window else "" for window in windows]
+
+
+def kpis(*, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([describe(kpi) for kpi in BUILT_IN], ensure_ascii=False))
+        return
+    console = Console()
+    for kpi in BUILT_IN:
+        console.print(f"[bold]{kpi.name}[/bold]  ({kpi.unit})", highlight=False)
+        console.print(f"  {kpi.sentence}", highlight=False, markup=False)
+        console.print(f"  = {kpi.formula}", highlight=False, markup=False)
+        console.print(
+            f"  {', '.join(kpi.gauge_name(level) for level in kpi.levels)}", highlight=False, soft_wrap=True
+        )

@@ -1,0 +1,146 @@
+"""`publish`, `topics`, `rebuild` and `check`: what goes into Kafka, and whether all is in its place."""
+
+import asyncio
+import json
+import sys
+from typing import Any, NamedTuple
+
+import click
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel, SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from streams.admin import check_co_partitioning, describe_topics, ensure_topics
+from streams.commands.frame import Failed
+from streams.metrics_role import open_store
+from streams.publish import PublishReport, publish_file
+from streams.settings import Settings
+from streams.stores.base import StoreUnavailable
+from streams.topics import DEAD_LETTERS, SOURCES
+
+_REFUSED_SHOWN_MAX = 20
+
+
+class Publishing(NamedTuple):
+    file: str
+    map: str | None
+    shift_to_now: bool
+    speed: float | None
+    wait: bool
+
+
+def publish(settings: Settings, asked: Publishing, *, as_json: bool) -> None:
+    report = asyncio.run(
+        publish_file(
+            asked.file,
+            settings=settings,
+            map=asked.map,
+            shift_to_now=asked.shift_to_now,
+            speed=asked.speed,
+            wait=asked.wait,
+            progress=_progress if sys.stderr.isatty() and not as_json else None,
+        )
+    )
+    if as_json:
+        refused = [{"file": bad.file, "line": bad.line, "reason": bad.reason} for bad in report.refused]
+        click.echo(
+            json.dumps({"published": report.published, "refused": refused, "warnings": report.warnings})
+        )
+    else:
+        _print_report(report, waited=asked.wait)
+    if report.refused and not report.published:
+        raise Failed("nothing was published: every line was refused")
+
+
+def _progress(report: PublishReport) -> None:
+    click.echo(f"\r{report.published:,} published, {len(report.refused):,} refused", err=True, nl=False)
+
+
+def _print_report(report: PublishReport, *, waited: bool) -> None:
+    if sys.stderr.isatty():
+        click.echo("\r", err=True, nl=False)
+    for bad in report.refused[:_REFUSED_SHOWN_MAX]:
+        click.echo(f"{bad.file}:{bad.line}: {bad.reason}", err=True)
+    if len(report.refused) > _REFUSED_SHOWN_MAX:
+        click.echo(f"… and {len(report.refused) - _REFUSED_SHOWN_MAX:,} more (--json lists all)", err=True)
+    for warning in report.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    folded = ", all folded and committed" if waited else ""
+    click.echo(f"{report.published:,} published, {len(report.refused):,} refused{folded}")
+
+
+def topics(settings: Settings, action: str, *, as_json: bool) -> None:
+    try:
+        counts = asyncio.run((ensure_topics if action == "create" else describe_topics)(settings))
+    except (KafkaError, OSError) as error:
+        raise _kafka_away(settings, error) from error
+    missing = [topic for topic in (*SOURCES, DEAD_LETTERS) if topic not in counts]
+    if as_json:
+        click.echo(json.dumps({"partitions": counts, "missing": missing}))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("topic")
+        table.add_column("partitions", justify="right")
+        for topic in (*SOURCES, DEAD_LETTERS):
+            table.add_row(topic, str(counts.get(topic, "missing")))
+        Console().print(table)
+    if action == "check":
+        if missing:
+            raise Failed(f"{', '.join(missing)} missing; create with `salesfloor topics create`")
+        check_co_partitioning(counts)
+
+
+def rebuild(settings: Settings) -> None:
+    from streams.rebuild import rebuild as run_rebuild
+
+    asyncio.run(run_rebuild(settings))
+    click.echo("rebuilt: the new state is in use")
+
+
+def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
+    trouble = asyncio.run(_connect(settings)) if connect else []
+    if as_json:
+        shown = {"settings": _plain(settings), "definition_version": settings.definition_version}
+        click.echo(json.dumps({**shown, "trouble": trouble}))
+    else:
+        click.echo("settings are fine" + ("" if not connect or trouble else "; Kafka and Redis answer"))
+    if trouble:
+        raise Failed("; ".join(trouble))
+
+
+async def _connect(settings: Settings) -> list[str]:
+    trouble: list[str] = []
+    try:
+        await describe_topics(settings)
+    except (KafkaError, OSError) as error:
+        trouble.append(_kafka_away(settings, error).message)
+    store = open_store(settings)
+    try:
+        for warning in await store.check(require_noeviction=settings.redis.require_noeviction):
+            click.echo(f"Warning: {warning}", err=True)
+    except StoreUnavailable as error:
+        trouble.append(str(error))
+    finally:
+        await store.close()
+    return trouble
+
+
+def _kafka_away(settings: Settings, error: Exception) -> Failed:
+    return Failed(
+        f"Kafka at {settings.kafka.bootstrap} does not answer ({type(error).__name__}); start it, or name "
+        "another with --kafka HOST:PORT"
+    )
+
+
+def _plain(value: object) -> Any:
+    """Return settings as JSON can hold them, secrets as stars."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, SecretStr):
+        return "**********"
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

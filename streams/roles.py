@@ -1,0 +1,164 @@
+"""Roles in, one process that runs them together until told to stop out. Composes, decides nothing.
+
+One role that fails stops the others, in order, and its reason is what the process ends with. Kafka or
+Redis that are not there yet are no failure: each role waits for them and says so.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from streams.clock import SystemClock
+from streams.gateway.app import create_app as create_gateway_app
+from streams.gateway.sender import kafka_sender
+from streams.logs import fields
+from streams.metrics_role import Watch, run_metrics
+from streams.serving import CannotListen, serving
+from streams.settings import GatewaySettings, Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+# Above the worker's own limits for stopping its app and for its last commit.
+STOP_SECONDS = 15.0
+
+Announce = Callable[[str, str], None]
+"""Told a role and the address of its door, as soon as it is open."""
+
+
+class Role(StrEnum):
+    WORKER = "worker"
+    METRICS = "metrics"
+    GATEWAY = "gateway"
+
+
+ALL_ROLES: tuple[Role, ...] = tuple(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A made-up floor: `rate` multiplies how much happens on it."""
+
+    rate: float = 1.0
+    seed: int = 1
+
+
+class RoleFailed(Exception):
+    """A role gave up, so the process ends. The message names the role and its reason."""
+
+
+async def run_roles(
+    settings: Settings,
+    roles: Collection[Role],
+    *,
+    stop: asyncio.Event,
+    simulation: Simulation | None = None,
+    announce: Announce = lambda _role, _address: None,
+    watch: Watch | None = None,
+) -> None:
+    """Run the roles until `stop` is set; raise `RoleFailed` if one ends before."""
+    works: dict[str, Coroutine[Any, Any, None]] = {}
+    if Role.WORKER in roles:
+        works["worker"] = _run_worker(settings, stop, announce)
+    if Role.METRICS in roles:
+        works["metrics"] = _run_metrics(settings, stop, announce, watch)
+    if Role.GATEWAY in roles:
+        works["gateway"] = _run_gateway(settings, stop, announce)
+    if simulation is not None:
+        works["simulator"] = _run_simulator(settings, simulation, stop)
+    tasks = {asyncio.create_task(work, name=name) for name, work in works.items()}
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        failed = next((task for task in tasks if task.done()), None) if not stop.is_set() else None
+    finally:
+        stop.set()
+        await _wind_down(tasks)
+        await asyncio.gather(stopping, return_exceptions=True)
+    failed = failed or next((task for task in tasks if not task.cancelled() and task.exception()), None)
+    if failed is not None:
+        cause = failed.exception()
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        raise _failure(failed.get_name(), cause) from cause
+
+
+async def _wind_down(tasks: set[asyncio.Task[None]]) -> None:
+    """Let every role end by itself, and cancel what does not."""
+    _done, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        log.error(fields("role did not stop in time", role=task.get_name(), seconds=STOP_SECONDS))
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _failure(role: str, cause: BaseException | None) -> Exception:
+    if cause is None:
+        return RoleFailed(f"{role} ended by itself")
+    if isinstance(cause, SettingsError | CannotListen):
+        return cause
+    said = str(cause) or "no reason given"
+    # Our own errors are written for people; of another's the type says more than the words.
+    ours = type(cause).__module__.startswith(("streams.", "metrics."))
+    return RoleFailed(
+        f"{role}: {said}" if ours else f"{role}: {type(cause).__name__}: {said} (--debug shows where)"
+    )
+
+
+# --- the roles ----------------------------------------------------------------------------------
+
+
+async def _run_worker(settings: Settings, stop: asyncio.Event, announce: Announce) -> None:
+    from streams.app import run_worker  # Faust takes a second to import; the other roles do without
+
+    host = settings.worker.host
+    await run_worker(
+        settings, stop=stop, on_listening=lambda port: announce("worker", f"http://{host}:{port}")
+    )
+
+
+async def _run_metrics(
+    settings: Settings, stop: asyncio.Event, announce: Announce, watch: Watch | None
+) -> None:
+    await run_metrics(
+        settings, stop=stop, on_listening=lambda address: announce("metrics", address), watch=watch
+    )
+
+
+async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announce) -> None:
+    gateway = settings.gateway
+    check_gateway(gateway)
+    token = gateway.token.get_secret_value() if gateway.token else None
+    async with AsyncExitStack() as parts:
+        sender = await parts.enter_async_context(kafka_sender(settings.kafka))
+        retention_ms = settings.worker.retention_days * 86_400_000
+        app = create_gateway_app(sender, SystemClock(), token=token, retention_ms=retention_ms)
+        address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
+        announce("gateway", address)
+        await stop.wait()
+
+
+def check_gateway(gateway: GatewaySettings) -> None:
+    """Refuse an open door: who can be reached from other machines must have a token."""
+    if gateway.token is None and not _is_loopback(gateway.host):
+        raise SettingsError(
+            f"[gateway] host = {gateway.host!r} can be reached from other machines, but there is no token; "
+            "set SALESFLOOR_GATEWAY__TOKEN or [gateway] token_file, or listen on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _run_simulator(settings: Settings, simulation: Simulation, stop: asyncio.Event) -> None:
+    from streams.simulate import run_simulation
+
+    await run_simulation(settings, stop=stop, rate=simulation.rate, seed=simulation.seed)
