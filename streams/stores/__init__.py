@@ -1,1 +1,1 @@
-"""Where a slot's checkpoint is kept: the contract (`base`), a reference (`memory`), the real one (`redis`)."""
+"""Where a slot's checkpoint is kept: a contract (`base`), a reference (`memory`), the real one (`redis`)."""

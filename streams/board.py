@@ -1,0 +1,156 @@
+"""Follows the boards of all slots in a store and answers `metrics` as one `PaneReader`. Computes no KPI.
+
+A slot's board is read once and then kept up to date by the changes the store tells of. Marks say
+whether a change continues what is held: if not (a change was missed, another owner took over, the
+store lost its last second), the board is read again and replaces the slot's contribution exactly.
+Everything happens in one event loop and no change is half visible between two awaits, so a reader
+that does not await sees one instant.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from metrics.panes import Cell, FeedState, PaneLog, Resolution
+from streams import layout
+from streams.logs import fields
+from streams.pane_log import GrowingLog, Rows
+from streams.slot_board import CellIndex, SlotBoard
+from streams.stores.base import BoardChange, SlotStore, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+# Marks of all slots are compared this often, in case a notice got lost without a sign.
+CHECK_SECONDS = 3.0
+RETRY_SECONDS, RETRY_MAX_SECONDS = 0.2, 5.0
+
+
+class BoardFollower:
+    """`load` once for an image of now, or `run` to stay up to date."""
+
+    def __init__(
+        self, store: SlotStore, *, slots: int, definition_version: str, log: GrowingLog | None = None
+    ) -> None:
+        self._store = store
+        self._definition_version = definition_version
+        self._index = CellIndex()
+        self._slots = [SlotBoard(self._index, definition_version) for _ in range(slots)]
+        self._log = log or GrowingLog()
+        self._version = 0
+        # Reading a board takes awaits; no change may be applied in the middle of them.
+        self._lock = asyncio.Lock()
+        self.connected = False
+        """Subscribed, and every board compared since."""
+        self.last_contact_monotonic: float | None = None
+        """`time.monotonic()` of the store's last answer or notice."""
+
+    # PaneReader
+
+    def version(self) -> int:
+        return self._version
+
+    def cells(self) -> Sequence[Cell]:
+        return self._index.cells
+
+    def log(self) -> PaneLog:
+        return self._log.view()
+
+    def resolutions(self) -> Sequence[Resolution]:
+        return [layout.resolution_of(slot.facts) for slot in self._slots if slot.loaded]
+
+    def state(self) -> FeedState:
+        loaded = [slot for slot in self._slots if slot.loaded]
+        newest = [slot.facts.newest_event_ms for slot in loaded if slot.facts.newest_event_ms is not None]
+        return FeedState(
+            offsets=self._offsets(),
+            newest_event_ms=max(newest, default=None),
+            definition_version=self._definition_version,
+            rebuilding=any(slot.rebuilding for slot in loaded),
+            slots_expected=len(self._slots),
+            slots_loaded=len(loaded),
+            counters=_summed(slot.facts.counters for slot in loaded),
+        )
+
+    def _offsets(self) -> dict[str, dict[int, int]]:
+        offsets: dict[str, dict[int, int]] = {}
+        for partition, slot in enumerate(self._slots):
+            for topic, offset in slot.offsets.items():
+                offsets.setdefault(topic, {})[partition] = offset
+        return offsets
+
+    # Following
+
+    async def load(self) -> None:
+        """Bring every slot up to date with the store once. Raises `StoreUnavailable`."""
+        for number in range(len(self._slots)):
+            async with self._lock:
+                await self._compare(number)
+
+    async def run(self) -> None:
+        """Keep up with the store until cancelled; an unavailable store is waited for."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                # 1. subscribe, 2. compare every board, 3. apply what has been told since 1.
+                async with self._store.follow() as changes:
+                    await self.load()
+                    self.connected = True
+                    pause = RETRY_SECONDS
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._apply_all(changes))
+                        group.create_task(self._check_forever())
+            except* StoreUnavailable as lost:
+                log.warning(fields("boards not followed for now", cause=lost.exceptions[0]))
+            finally:
+                self.connected = False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY_MAX_SECONDS)
+
+    async def _apply_all(self, changes: AsyncIterator[BoardChange]) -> None:
+        async for change in changes:
+            async with self._lock:
+                await self._take(change)
+
+    async def _check_forever(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self.load()
+
+    async def _take(self, change: BoardChange) -> None:
+        self.last_contact_monotonic = time.monotonic()
+        if change.slot >= len(self._slots):
+            return
+        slot = self._slots[change.slot]
+        if change.owner == slot.mark.owner and change.seq <= slot.mark.seq:
+            return
+        if change.follows != slot.mark:
+            await self._compare(change.slot)
+        elif not slot.loaded:
+            # Another version's board stays unread until another owner claims it.
+            slot.mark = change.mark
+        elif (rows := slot.apply(change)) is not None:
+            self._changed(rows)
+        else:
+            await self._compare(change.slot)
+
+    async def _compare(self, number: int) -> None:
+        """Read a slot's board again, unless its mark says that nothing is new."""
+        slot = self._slots[number]
+        if await self._store.read_mark(number) != slot.mark:
+            self._changed(slot.replace(await self._store.read_board(number)))
+        self.last_contact_monotonic = time.monotonic()
+
+    def _changed(self, rows: Rows) -> None:
+        self._log.append(rows)
+        self._version += 1
+
+
+def _summed(all_counters: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    sums: dict[str, dict[str, int]] = {}
+    for counters in all_counters:
+        for family, values in counters.items():
+            into = sums.setdefault(family, {})
+            for name, count in values.items():
+                into[name] = into.get(name, 0) + count
+    return sums

@@ -1,0 +1,111 @@
+"""One slot's board as last seen: images and changes in, the differences they make out. Reads no store."""
+
+from dataclasses import dataclass, field
+
+from metrics.panes import Cell
+from streams import layout
+from streams.pane_log import Rows
+from streams.stores.base import NO_MARK, Board, BoardChange, Mark
+
+_NOTHING: layout.PaneValues = {}
+
+
+@dataclass(slots=True)
+class CellIndex:
+    """Numbers cells across all slots. A number never changes its meaning."""
+
+    cells: list[Cell] = field(default_factory=list)
+    _numbers: dict[Cell, int] = field(default_factory=dict)
+
+    def number_of(self, cell: Cell) -> int:
+        number = self._numbers.get(cell)
+        if number is None:
+            number = self._numbers[cell] = len(self.cells)
+            self.cells.append(cell)
+        return number
+
+
+@dataclass(slots=True)
+class SlotBoard:
+    """A board of another definition version is known by its mark only and contributes nothing."""
+
+    index: CellIndex
+    version: str
+    mark: Mark = NO_MARK
+    loaded: bool = False
+    offsets: dict[str, int] = field(default_factory=dict)
+    facts: layout.SlotFacts = field(default_factory=layout.SlotFacts)
+    _cells: dict[int, int] = field(default_factory=dict)  # the slot's cell number -> the number in the index
+    _panes: dict[bytes, bytes] = field(default_factory=dict)
+
+    @property
+    def rebuilding(self) -> bool:
+        return any(self.offsets.get(topic, 0) < until for topic, until in self.facts.rebuild_until.items())
+
+    def replace(self, board: Board) -> Rows:
+        """Take over an image whatever was held before; return what that changes."""
+        self.loaded = board.version == self.version
+        fields = board.fields if self.loaded else {}
+        cells = {
+            layout.cell_number(name): self.index.number_of(layout.unpack_cell(value))
+            for name, value in fields.items()
+            if layout.is_cell(name)
+        }
+        panes = {name: value for name, value in fields.items() if layout.is_pane(name)}
+        rows = Rows()
+        for name, packed in self._panes.items():
+            key = layout.pane_key(name)
+            # After a rollback the same number may have been given to another cell.
+            if panes.get(name) != packed or cells[key.cell] != self._cells[key.cell]:
+                rows.add(key.start_ms, self._cells[key.cell], layout.unpack_pane(packed), _NOTHING)
+        for name, packed in panes.items():
+            key = layout.pane_key(name)
+            if self._panes.get(name) != packed or cells[key.cell] != self._cells[key.cell]:
+                rows.add(key.start_ms, cells[key.cell], _NOTHING, layout.unpack_pane(packed))
+        self._cells, self._panes = cells, panes
+        facts = fields.get(layout.FACTS_FIELD)
+        self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
+        self.mark, self.offsets = board.mark, board.offsets if self.loaded else {}
+        return rows
+
+    def apply(self, change: BoardChange) -> Rows | None:
+        """Apply the change that follows what is held; None when only a new image can tell what it means."""
+        assert self.loaded
+        assert change.follows == self.mark
+        if not self._take_cells(change):
+            return None
+        rows = Rows()
+        for name, packed in change.set.items():
+            if layout.is_pane(name):
+                self._set_pane(rows, name, packed)
+        for name in change.delete:
+            if layout.is_pane(name):
+                self._set_pane(rows, name, None)
+        facts = change.set.get(layout.FACTS_FIELD)
+        if facts is not None:
+            self.facts = layout.unpack_facts(facts)
+        self.mark, self.offsets = change.mark, change.offsets
+        return rows
+
+    def _take_cells(self, change: BoardChange) -> bool:
+        """Learn new cells. One that goes or changes its meaning may move panes the change does not name."""
+        if any(layout.is_cell(name) for name in change.delete):
+            return False
+        for name, packed in change.set.items():
+            if layout.is_cell(name):
+                number = self.index.number_of(layout.unpack_cell(packed))
+                if self._cells.setdefault(layout.cell_number(name), number) != number:
+                    return False
+        return True
+
+    def _set_pane(self, rows: Rows, name: bytes, packed: bytes | None) -> None:
+        key = layout.pane_key(name)
+        before = self._panes.pop(name, None)
+        if packed is not None:
+            self._panes[name] = packed
+        rows.add(
+            key.start_ms,
+            self._cells[key.cell],
+            _NOTHING if before is None else layout.unpack_pane(before),
+            _NOTHING if packed is None else layout.unpack_pane(packed),
+        )

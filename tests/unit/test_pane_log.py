@@ -1,0 +1,91 @@
+"""The pane log: rows add up, views stay as they were, equal rows become one."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from metrics.panes import PaneLog
+from streams.pane_log import GrowingLog, Rows
+
+
+def rows(*values: tuple[int, int, int, int]) -> Rows:
+    made = Rows()
+    for start_ms, cell, key, value in values:
+        made.add(start_ms, cell, {}, {key: value})
+    return made
+
+
+def as_tuples(log: PaneLog) -> list[tuple[int, ...]]:
+    return list(zip(*(column.tolist() for column in log), strict=True))
+
+
+def test_a_row_is_what_changed() -> None:
+    made = Rows()
+    made.add(7, 2, was={1: 10, 2: 20, 3: 30}, is_now={1: 10, 2: 25, 4: 40})
+    assert sorted(zip(made.start_ms, made.cell, made.key, made.value, strict=True)) == [
+        (7, 2, 2, 5),
+        (7, 2, 3, -30),
+        (7, 2, 4, 40),
+    ]
+
+
+def test_rows_come_out_as_they_went_in() -> None:
+    log = GrowingLog()
+    log.append(rows((1 << 40, 3, 5, -(1 << 60))))
+    log.append(rows())
+    log.append(rows((-1, 0, (9 << 21) + 4, 1)))
+    assert as_tuples(log.view()) == [(1 << 40, 3, 5, -(1 << 60)), (-1, 0, (9 << 21) + 4, 1)]
+    assert [column.dtype for column in log.view()] == [np.int64, np.int32, np.int32, np.int64]
+
+
+def test_what_was_handed_out_stays_as_it_was() -> None:
+    log = GrowingLog(compact_rows_min=10_000)
+    log.append(rows((5, 1, 1, 1)))
+    early = log.view()
+    log.append(rows(*((start_ms, 1, 1, 1) for start_ms in range(9_000))))
+    grown = log.view()
+    log.compact()
+    assert as_tuples(early) == [(5, 1, 1, 1)]
+    assert len(grown.value) == 9_001
+    with pytest.raises(ValueError, match="read-only"):
+        early.value[0] = 2
+
+
+def test_compacting_adds_up_equal_rows_and_drops_what_came_to_nothing() -> None:
+    log = GrowingLog()
+    log.append(rows((2, 1, 1, 5), (1, 1, 2, 1), (1, 2, 1, 8), (1, 1, 1, 3), (2, 1, 1, -5), (1, 1, 1, 4)))
+    log.compact()
+    assert as_tuples(log.view()) == [(1, 1, 1, 7), (1, 1, 2, 1), (1, 2, 1, 8)]
+    log.append(rows((1, 1, 1, -7), (1, 1, 2, -1), (1, 2, 1, -8)))
+    log.compact()
+    assert as_tuples(log.view()) == []
+    log.compact()
+    assert len(log) == 0
+
+
+@pytest.mark.parametrize("span_ms", [4, 1 << 61], ids=["one sort key", "three sort keys"])
+def test_compacting_finds_every_group_however_wide_the_times(span_ms: int) -> None:
+    rng = random.Random(11)
+    expected: Counter[tuple[int, int, int]] = Counter()
+    log = GrowingLog(compact_rows_min=1 << 20)
+    for _ in range(3_000):
+        start_ms = rng.choice([0, 1, 2, span_ms])
+        where = (start_ms, rng.randrange(5), rng.choice([1, 2, 9 << 21, (9 << 21) + 1]))
+        value = rng.randint(-2, 2)
+        expected[where] += value
+        log.append(rows((*where, value)))
+    log.compact()
+    assert as_tuples(log.view()) == sorted((*where, value) for where, value in expected.items() if value)
+
+
+def test_history_never_outgrows_what_is_live() -> None:
+    log = GrowingLog(compact_rows_min=100)
+    for number in range(5_000):
+        before, after = {1: number}, {1: number + 1}
+        changed = Rows()
+        changed.add(number % 50, 0, before, after)
+        log.append(changed)
+        assert len(log) <= 100
+    assert sum(log.view().value.tolist()) == 5_000
