@@ -37,6 +37,8 @@ from tests.histories import Event, delivery
 ROOT = Path(__file__).parent.parent.parent
 SLOTS = 4
 DEADLINE_SECONDS = 60.0
+REAL_KAFKA, REAL_REDIS = "SALESFLOOR_TEST_KAFKA", "SALESFLOOR_TEST_REDIS"
+SESSION_SECONDS = "SALESFLOOR_TEST_SESSION_SECONDS"
 MONEY = {measure.number for measure in MEASURES if measure.unit is Unit.MONEY}
 
 
@@ -134,12 +136,17 @@ class Cluster:
     kafka: str
     redis_url: str
     directory: Path
-    redis: OwnRedis | None
-    """None when the Redis is not ours to kill."""
+    own_redis: OwnRedis | None
+    """The Redis, when it is ours to kill."""
     name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:12]}")
     workers: list[Worker] = field(default_factory=list)
     ends: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(topic, partition) -> end of the log after what was produced."""
+
+    @property
+    def redis(self) -> OwnRedis:
+        assert self.own_redis is not None, "ask for the fixture cluster_with_own_redis"
+        return self.own_redis
 
     @property
     def environment(self) -> dict[str, str]:
@@ -147,9 +154,8 @@ class Cluster:
             "SALESFLOOR_KAFKA": self.kafka,
             "SALESFLOOR_REDIS": self.redis_url,
             "SALESFLOOR_KAFKA__GROUP": self.name,
-            "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": os.environ.get(
-                "SALESFLOOR_TEST_SESSION_SECONDS", "2"
-            ),
+            # The embedded broker holds each join for half of it; Kafka takes no less than 6 s by default.
+            "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": os.environ.get(SESSION_SECONDS, "2"),
             "SALESFLOOR_REDIS__NAMESPACE": self.name,
             "SALESFLOOR_WORKER__PORT": "0",
             # The oracle knows no activity horizon.
@@ -327,13 +333,13 @@ async def clean_topics(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(directory: Path, redis_port: int) -> AsyncIterator[Cluster]:
+async def running(directory: Path, redis_port: int, *, own_redis: bool = False) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as parts:
-        kafka = os.environ.get("SALESFLOOR_TEST_KAFKA")
+        kafka = os.environ.get(REAL_KAFKA)
         if not kafka:
             kafka = (await parts.enter_async_context(embedded_kafka(0))).kafka
-        redis_url, own = os.environ.get("SALESFLOOR_TEST_REDIS"), None
-        if not redis_url:
+        redis_url, own = os.environ.get(REAL_REDIS), None
+        if own_redis or not redis_url:
             (directory / "redis").mkdir()
             own = OwnRedis(directory / "redis", redis_port)
             await own.start()

@@ -20,3 +20,10 @@ def free_port() -> int:
 async def cluster(tmp_path: Path, free_port: int) -> AsyncIterator[Cluster]:
     async with running(tmp_path, free_port) as cluster:
         yield cluster
+
+
+@pytest.fixture
+async def cluster_with_own_redis(tmp_path: Path, free_port: int) -> AsyncIterator[Cluster]:
+    """A cluster whose Redis the test may kill, whatever Redis the run was given."""
+    async with running(tmp_path, free_port, own_redis=True) as cluster:
+        yield cluster

@@ -8,6 +8,7 @@ import asyncio
 import random
 import signal
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
@@ -103,7 +104,7 @@ async def test_faust_table_is_exact_through_a_kill(cluster: Cluster) -> None:
     feed = await feeding(cluster, events)
     for _ in range(2):
         worker = await cluster.worker("--count-wins")
-        await until(lambda: has_committed(worker))
+        await until(partial(has_committed, worker))
         await worker.kill()
     await feed
     worker = await cluster.worker("--count-wins")
@@ -153,10 +154,8 @@ async def owns_all(worker: Worker) -> bool:
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["its file kept", "its file lost"])
-async def test_redis_killed_and_restarted_is_exact(cluster: Cluster, *, kept: bool) -> None:
-    redis = cluster.redis
-    if redis is None:
-        pytest.skip("the Redis of SALESFLOOR_TEST_REDIS is not ours to kill")
+async def test_redis_killed_and_restarted_is_exact(cluster_with_own_redis: Cluster, *, kept: bool) -> None:
+    cluster, redis = cluster_with_own_redis, cluster_with_own_redis.redis
     events = floor_history(6, 4_000)
     worker = await cluster.worker()
     feed = await feeding(cluster, events)
@@ -176,10 +175,8 @@ async def is_unready(worker: Worker) -> bool:
     return await worker.metric("salesfloor_worker_ready") == 0
 
 
-async def test_frozen_redis_delays_and_changes_nothing(cluster: Cluster) -> None:
-    redis = cluster.redis
-    if redis is None:
-        pytest.skip("the Redis of SALESFLOOR_TEST_REDIS is not ours to stop")
+async def test_frozen_redis_delays_and_changes_nothing(cluster_with_own_redis: Cluster) -> None:
+    cluster, redis = cluster_with_own_redis, cluster_with_own_redis.redis
     events = floor_history(7, 4_000)
     worker = await cluster.worker()
     feed = await feeding(cluster, events)
@@ -191,10 +188,8 @@ async def test_frozen_redis_delays_and_changes_nothing(cluster: Cluster) -> None
     await assert_exact(cluster, events)
 
 
-async def test_worker_waits_for_a_redis_that_comes_later(cluster: Cluster) -> None:
-    redis = cluster.redis
-    if redis is None:
-        pytest.skip("the Redis of SALESFLOOR_TEST_REDIS is not ours to kill")
+async def test_worker_waits_for_a_redis_that_comes_later(cluster_with_own_redis: Cluster) -> None:
+    cluster, redis = cluster_with_own_redis, cluster_with_own_redis.redis
     redis.kill()
     worker = await cluster.worker(ready=False)
     await until(lambda: says(worker, "waiting for Redis"))
