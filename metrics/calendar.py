@@ -91,7 +91,7 @@ class Calendar:
         return local.time().replace(fold=0)
 
     def instant_ms(self, day: date, wall: time = MIDNIGHT) -> int:
-        """Return when the local clock first shows this time on this day, or what comes right after if skipped."""
+        """Return when the local clock first shows this time on the day; if skipped, the next instant."""
         local = datetime.combine(day, wall, tzinfo=self.zone)
         instant = (local.astimezone(UTC) - _EPOCH) // _MS
         if self._local(instant).replace(tzinfo=None) == local.replace(tzinfo=None):

@@ -20,6 +20,7 @@ from metrics.exact import Exact, FloatArray
 from metrics.measures import BY_NAME, Kind, Unit
 
 FORMULA_CHARACTERS_MAX: Final = 1000
+FORMULA_DEPTH_MAX: Final = 50
 QUANTILE_PARAMETER: Final = "q"
 
 
@@ -122,18 +123,24 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def expression(self, node: ast.expr) -> Expression:
+    def expression(self, node: ast.expr, depth: int = 0) -> Expression:
+        if depth > FORMULA_DEPTH_MAX:
+            raise FormulaError(
+                f"is nested more than {FORMULA_DEPTH_MAX} deep; name a part as a KPI of its own"
+            )
         match node:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return Number(self._fraction(node, value))
             case ast.Name(id=name):
                 return Name(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return Negative(self.expression(operand))
+                return Negative(self.expression(operand, depth + 1))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.expression(operand)
+                return self.expression(operand, depth + 1)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                return Binary(_OPERATORS[type(op)], self.expression(left), self.expression(right))
+                return Binary(
+                    _OPERATORS[type(op)], self.expression(left, depth + 1), self.expression(right, depth + 1)
+                )
             case ast.Call(func=ast.Name(id="quantile"), args=[fraction, ast.Name(id=histogram)], keywords=[]):
                 return Quantile(self._quantile(fraction), histogram)
         raise self._refusal(node)

@@ -1,0 +1,68 @@
+"""The catalogue in, its page for readers out: `python -m metrics.kpi_docs > docs/kpis.md`. Adds no fact."""
+
+import sys
+from collections.abc import Iterable
+
+from metrics.kpi import BUILT_IN, Catalogue, Kpi
+from metrics.measures import MEASURES, Kind, Measure
+
+_HEAD = """\
+# KPIs
+
+*Written by `python -m metrics.kpi_docs` from the catalogue in `metrics/kpi.py`; change that, not this.*
+
+A formula speaks of sums over the window `[start, end)`, by the event's own time; a quotient is the sum of
+the numerators over the sum of the denominators, at every level. **Empty** says what a team or rep that
+exists but did nothing shows: `0`, or *absent*, which is no sample at all. **Now** marks what is open at
+the instant, whatever the window; it has no `window` label and no previous twin.
+
+Gauges are called `salesfloor_<level>_…` with the level in place of `*`. Every windowed gauge has a twin
+for the window just before: the same name with `_previous` before the unit, such as
+`salesfloor_team_win_rate_previous_ratio`. Labels: `window`, the level's own (`team="…"`), for reps also
+their latest `team`, for money `currency`, for quantiles `quantile`.
+"""
+
+_MEASURES_HEAD = """\
+## Measures
+
+What formulas are made of. A *flow* counts in the window that holds its time, a *level* adds up over all
+time before the instant, a *histogram* answers `quantile(0.9, …)` within 1 %.
+"""
+
+
+def page(catalogue: Catalogue = BUILT_IN) -> str:
+    kpis = _table(
+        ("KPI", "Meaning", "Formula", "Unit", "Levels", "Empty", "Gauge"),
+        (_kpi_line(kpi, catalogue) for kpi in catalogue),
+    )
+    measures = _table(("Measure", "Unit", "Kind"), (_measure_line(measure) for measure in MEASURES))
+    return f"{_HEAD}\n{kpis}\n{_MEASURES_HEAD}\n{measures}"
+
+
+def _kpi_line(kpi: Kpi, catalogue: Catalogue) -> tuple[str, ...]:
+    quantiles = f" for q = {', '.join(f'{q:g}' for q in kpi.quantiles)}" if kpi.quantiles else ""
+    now = "**Now.** " if catalogue.is_level(kpi) else ""
+    return (
+        f"`{kpi.name}`",
+        now + kpi.sentence,
+        f"`{kpi.formula}`{quantiles}",
+        kpi.unit.value,
+        ", ".join(kpi.levels),
+        "*absent*" if kpi.when_empty == "absent" else kpi.when_empty,
+        f"`{kpi.gauge_name('*')}`",
+    )
+
+
+def _measure_line(measure: Measure) -> tuple[str, ...]:
+    shown_in = {"duration": "milliseconds", "money": "money, minor units"}
+    kind = "histogram" if measure.kind is Kind.HISTOGRAM else measure.kind.value
+    return f"`{measure.name}`", shown_in.get(measure.unit, measure.unit.value), kind
+
+
+def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    rows = [head, ("---",) * len(head), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
