@@ -5,12 +5,12 @@ that an error in one is not repeated in the other. It keeps every event, sorts n
 plain loops and answers in exact fractions. Money is in major units, durations are in seconds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from tests.oracle_windows import WINDOWS, Floor, Span, window_pair
 
@@ -248,19 +248,11 @@ def _activity(record: Record) -> Activity:
 # ---- from books to numbers ------------------------------------------------------------------------
 
 Numbers = dict[tuple[str, float | None], Fraction | None]
-Member = TypeVar("Member", Deal, Lead, Activity)
+NEVER = Span(0, 0)
 
 
 def _in(span: Span, time_ms: int | None) -> bool:
     return time_ms is not None and span.holds(time_ms)
-
-
-def _of(level: str, key: str, member: Deal | Lead | Activity) -> bool:
-    if level == "floor":
-        return True
-    if level == "stage":
-        return isinstance(member, Deal) and (member.stage or NOBODY) == key
-    return ((member.team if level == "team" else member.rep) or NOBODY) == key
 
 
 def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction | None:
@@ -338,38 +330,73 @@ def activity_numbers(activities: Sequence[Activity], span: Span) -> Numbers:
     return numbers
 
 
-def open_numbers(deals: Sequence[Deal], as_of_ms: int) -> Numbers:
+def open_deals(deals: Iterable[Deal], as_of_ms: int) -> list[Deal]:
     """Return what is open at the as-of instant: begun before it, and not closed before it."""
-    open_deals = []
+    found = []
     for deal in deals:
         start_ms = deal.first_ms if deal.created_ms is None else deal.created_ms
         if deal.closed_ms is not None and deal.closed_ms <= start_ms:
             continue
         if start_ms < as_of_ms and (deal.closed_ms is None or as_of_ms <= deal.closed_ms):
-            open_deals.append(deal)
-    weighted = sum((deal.amount * deal.probability for deal in open_deals), Fraction(0))
+            found.append(deal)
+    return found
+
+
+def open_numbers(deals: Sequence[Deal]) -> Numbers:
+    weighted = sum((deal.amount * deal.probability for deal in deals), Fraction(0))
     return {
-        ("open_deals", None): Fraction(len(open_deals)),
-        ("pipeline_value", None): sum((deal.amount for deal in open_deals), Fraction(0)),
+        ("open_deals", None): Fraction(len(deals)),
+        ("pipeline_value", None): sum((deal.amount for deal in deals), Fraction(0)),
         ("weighted_pipeline", None): weighted,
     }
 
 
-def keys_of(books: Books, level: str) -> list[str]:
-    members: list[Deal | Lead | Activity] = [*books.deals, *books.leads, *books.activities]
+def key_of(member: Deal | Lead | Activity, level: str) -> str:
     match level:
         case "floor":
-            return [""]
+            return ""
         case "team":
-            return sorted({member.team or NOBODY for member in members})
+            return member.team or NOBODY
         case "rep":
-            return sorted({member.rep or NOBODY for member in members})
+            return member.rep or NOBODY
         case _:
-            return sorted({deal.stage or NOBODY for deal in books.deals})
+            assert isinstance(member, Deal)
+            return member.stage or NOBODY
 
 
-def _share(members: Sequence[Member], level: str, key: str) -> list[Member]:
-    return [member for member in members if _of(level, key, member)]
+def split(books: Books, level: str) -> dict[str, Books]:
+    """Return each key's own part of the books."""
+    parts: dict[str, Books] = {"": Books()} if level == "floor" else {}
+    for deal in books.deals:
+        parts.setdefault(key_of(deal, level), Books()).deals.append(deal)
+    for lead in books.leads:
+        parts.setdefault(key_of(lead, level), Books()).leads.append(lead)
+    for activity in books.activities:
+        parts.setdefault(key_of(activity, level), Books()).activities.append(activity)
+    return parts
+
+
+def within(books: Books, span: Span) -> Books:
+    """Return what has any of its times in the span; the rest cannot count in it."""
+    return Books(
+        [deal for deal in books.deals if _in(span, deal.created_ms) or _in(span, deal.closed_ms)],
+        [
+            lead
+            for lead in books.leads
+            if any(_in(span, each) for each in (lead.created_ms, lead.qualified_ms, lead.converted_ms))
+        ],
+        [activity for activity in books.activities if span.holds(activity.completed_ms)],
+    )
+
+
+def numbers_by_key(books: Books, level: str, span: Span) -> dict[str, Numbers]:
+    parts = split(within(books, span), level)
+    return {
+        key: deal_numbers(part.deals, span)
+        | lead_numbers(part.leads, span)
+        | activity_numbers(part.activities, span)
+        for key, part in parts.items()
+    }
 
 
 def answers(
@@ -377,35 +404,21 @@ def answers(
 ) -> dict[Sample, Answer]:
     """Return every KPI of every window, with its previous twin, for floor, teams and reps."""
     result: dict[Sample, Answer] = {}
-    spans = {window: window_pair(window, as_of_ms, floor) for window in windows}
-    for level in LEVELS:
-        for key in keys_of(books, level):
-            deals, leads = _share(books.deals, level, key), _share(books.leads, level, key)
-            activities = _share(books.activities, level, key)
-
-            def numbers(
-                span: Span, d: list[Deal] = deals, le: list[Lead] = leads, a: list[Activity] = activities
-            ) -> Numbers:
-                return deal_numbers(d, span) | lead_numbers(le, span) | activity_numbers(a, span)
-
-            for window, pair in spans.items():
-                _pair_up(result, (level, key, window), numbers, pair.now, pair.previous)
-            for (kpi, quantile), value in open_numbers(deals, as_of_ms).items():
-                result[Sample(kpi, level, key, "", quantile)] = Answer(value, None)
-    for key in keys_of(books, "stage"):
-        for (kpi, _), value in open_numbers(_share(books.deals, "stage", key), as_of_ms).items():
-            result[Sample(kpi, "stage", key, "")] = Answer(value, None)
+    nothing = deal_numbers([], NEVER) | lead_numbers([], NEVER) | activity_numbers([], NEVER)
+    for window in windows:
+        pair = window_pair(window, as_of_ms, floor)
+        for level in LEVELS:
+            now = numbers_by_key(books, level, pair.now)
+            before = numbers_by_key(books, level, pair.previous)
+            for key in split(books, level):
+                values, previous = now.get(key, nothing), before.get(key, nothing)
+                for (kpi, quantile), value in values.items():
+                    sample = Sample(kpi, level, key, window, quantile)
+                    result[sample] = Answer(value, previous[kpi, quantile])
+    still_open = Books(open_deals(books.deals, as_of_ms))
+    for level in (*LEVELS, "stage"):
+        parts = split(still_open, level)
+        for key in split(Books(books.deals) if level == "stage" else books, level):
+            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals).items():
+                result[Sample(kpi, level, key, "")] = Answer(value, None)
     return result
-
-
-def _pair_up(
-    result: dict[Sample, Answer],
-    place: tuple[str, str, str],
-    numbers: Callable[[Span], Numbers],
-    now: Span,
-    previous: Span,
-) -> None:
-    level, key, window = place
-    before = numbers(previous)
-    for (kpi, quantile), value in numbers(now).items():
-        result[Sample(kpi, level, key, window, quantile)] = Answer(value, before[kpi, quantile])
