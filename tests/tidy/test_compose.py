@@ -140,6 +140,14 @@ def test_the_settings_understand_the_environment(name: str, monkeypatch: pytest.
     assert (published or COMPOSE.services[name].expose) == [str(section.port)]
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_the_health_check_asks_at_the_port_the_role_listens_on(name: str) -> None:
+    service = COMPOSE.services[name]
+    assert service.healthcheck is not None
+    port = service.environment[f"SALESFLOOR_{name.upper()}__PORT"]
+    assert f"http://127.0.0.1:{port}/-/healthy" in service.healthcheck.test[-1]
+
+
 def test_redis_keeps_what_the_checkpoints_need() -> None:
     command = " ".join(COMPOSE.services["redis"].command)
     assert "--appendonly yes" in command
