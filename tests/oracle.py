@@ -259,20 +259,19 @@ def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction |
     return Fraction(numerator) / denominator if denominator else None
 
 
-def exact_quantile(values: Sequence[Fraction], quantile: float) -> Fraction:
+def exact_quantile(ordered: Sequence[int], quantile: float) -> Fraction:
     """Return the quantile by linear interpolation between the two closest ranks."""
-    below, above, share = _ranks(values, quantile)
+    below, above, share = _ranks(ordered, quantile)
     return below * (1 - share) + above * share
 
 
-def quantile_error(values: Sequence[Fraction], quantile: float) -> Fraction:
+def quantile_error(ordered: Sequence[int], quantile: float) -> Fraction:
     """Return what an answer that is 1 % off in both of those ranks may be off."""
-    below, above, share = _ranks(values, quantile)
+    below, above, share = _ranks(ordered, quantile)
     return (abs(below) * (1 - share) + abs(above) * share) / 100
 
 
-def _ranks(values: Sequence[Fraction], quantile: float) -> tuple[Fraction, Fraction, Fraction]:
-    ordered = sorted(values)
+def _ranks(ordered: Sequence[int], quantile: float) -> tuple[int, int, Fraction]:
     position = Fraction(str(quantile)) * (len(ordered) - 1)
     rank = int(position)
     return ordered[rank], ordered[min(rank + 1, len(ordered) - 1)], position - rank
@@ -284,11 +283,6 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
     created = [deal for deal in deals if _in(span, deal.created_ms)]
     revenue = sum((deal.amount for deal in won), Fraction(0))
     lost_amount = sum((deal.amount for deal in lost), Fraction(0))
-    cycles = [
-        Fraction(deal.closed_ms - deal.created_ms, 1000)
-        for deal in won
-        if deal.closed_ms is not None and deal.created_ms is not None
-    ]
     return {
         ("revenue", None): revenue,
         ("deals_won", None): Fraction(len(won)),
@@ -298,12 +292,23 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
         ("average_deal_size", None): _ratio(revenue, len(won)),
         ("win_rate", None): _ratio(len(won), len(won) + len(lost)),
         ("win_rate_value", None): _ratio(revenue, revenue + lost_amount),
-        ("sales_cycle", None): _ratio(sum(cycles, Fraction(0)), len(cycles)),
-        ("sales_cycle", 0.5): exact_quantile(cycles, 0.5) if cycles else None,
-        ("sales_cycle", 0.9): exact_quantile(cycles, 0.9) if cycles else None,
-        (ERROR_OF_QUANTILE, 0.5): quantile_error(cycles, 0.5) if cycles else None,
-        (ERROR_OF_QUANTILE, 0.9): quantile_error(cycles, 0.9) if cycles else None,
-    }
+    } | _cycle_numbers(won)
+
+
+def _cycle_numbers(won: Sequence[Deal]) -> Numbers:
+    cycles_ms = sorted(
+        deal.closed_ms - deal.created_ms
+        for deal in won
+        if deal.closed_ms is not None and deal.created_ms is not None
+    )
+    numbers: Numbers = {("sales_cycle", None): _ratio(sum(cycles_ms), 1000 * len(cycles_ms))}
+    for quantile in (0.5, 0.9):
+        exact = exact_quantile(cycles_ms, quantile) / 1000 if cycles_ms else None
+        numbers["sales_cycle", quantile] = exact
+        numbers[ERROR_OF_QUANTILE, quantile] = (
+            quantile_error(cycles_ms, quantile) / 1000 if cycles_ms else None
+        )
+    return numbers
 
 
 def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
@@ -389,13 +394,12 @@ def within(books: Books, span: Span) -> Books:
     )
 
 
-def numbers_by_key(books: Books, level: str, span: Span) -> dict[str, Numbers]:
-    parts = split(within(books, span), level)
+def numbers_by_key(inside: Books, level: str, span: Span) -> dict[str, Numbers]:
     return {
         key: deal_numbers(part.deals, span)
         | lead_numbers(part.leads, span)
         | activity_numbers(part.activities, span)
-        for key, part in parts.items()
+        for key, part in split(inside, level).items()
     }
 
 
@@ -404,21 +408,24 @@ def answers(
 ) -> dict[Sample, Answer]:
     """Return every KPI of every window, with its previous twin, for floor, teams and reps."""
     result: dict[Sample, Answer] = {}
-    nothing = deal_numbers([], NEVER) | lead_numbers([], NEVER) | activity_numbers([], NEVER)
+    nothing = numbers_by_key(Books(), "floor", NEVER)[""]
+    keys = {level: list(split(books, level)) for level in LEVELS}
     for window in windows:
         pair = window_pair(window, as_of_ms, floor)
+        inside_now, inside_before = within(books, pair.now), within(books, pair.previous)
         for level in LEVELS:
-            now = numbers_by_key(books, level, pair.now)
-            before = numbers_by_key(books, level, pair.previous)
-            for key in split(books, level):
+            now = numbers_by_key(inside_now, level, pair.now)
+            before = numbers_by_key(inside_before, level, pair.previous)
+            for key in keys[level]:
                 values, previous = now.get(key, nothing), before.get(key, nothing)
                 for (kpi, quantile), value in values.items():
                     sample = Sample(kpi, level, key, window, quantile)
                     result[sample] = Answer(value, previous[kpi, quantile])
+    keys["stage"] = list(split(Books(books.deals), "stage"))
     still_open = Books(open_deals(books.deals, as_of_ms))
-    for level in (*LEVELS, "stage"):
+    for level in keys:
         parts = split(still_open, level)
-        for key in split(Books(books.deals) if level == "stage" else books, level):
+        for key in keys[level]:
             for (kpi, _), value in open_numbers(parts.get(key, Books()).deals).items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
     return result

@@ -43,7 +43,7 @@ def _utc(text: str) -> int:
 
 
 def maven_books(folder: Path, floor: Floor) -> Books:
-    """A hardware seller's 8,800 opportunities; dates are the floor's days, a lost deal's value of 0 is none."""
+    """A hardware seller's 8,800 opportunities; dates are the floor's days, a lost deal's 0 is no amount."""
     manager_of = {row["sales_agent"]: row["manager"] for row in _rows(folder / "sales_teams.csv")}
     last_day_ms = _local_day("2017-12-31", floor)
     books = Books()

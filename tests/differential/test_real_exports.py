@@ -1,7 +1,6 @@
 """Real CRM exports through the product equal numbers counted straight from their CSV files."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -26,14 +25,12 @@ FLOORS = (
 )
 
 
-def instants(floor: Floor, days: Iterable[str]) -> list[int]:
-    """Return instants on and beside the first moment of each day, and some within it."""
-    found = []
-    for day in days:
-        start = datetime.fromisoformat(day)
-        start_ms = instant_of(start, floor)
-        found += [start_ms, start_ms + 1, start_ms - 1, instant_of(start + 14 * HOUR, floor) + 1234]
-    return found
+def instants(floor: Floor, day: str) -> list[int]:
+    """Return the first moment of the day, and one that is beside it or within the day."""
+    start = datetime.fromisoformat(day)
+    start_ms = instant_of(start, floor)
+    others = (start_ms + 1, start_ms - 1, instant_of(start + 14 * HOUR, floor) + 1234)
+    return [start_ms, others[crc32(f"{floor.zone} {day}".encode()) % 3]]
 
 
 MAVEN_DAYS = (
@@ -90,7 +87,7 @@ def check(path: ProductPath, books: Books, as_of_ms: int) -> None:
 @pytest.mark.parametrize("floor", FLOORS, ids=lambda floor: floor.zone)
 def test_maven_opportunities_equal_a_count_of_the_csv(floor: Floor, day: str) -> None:
     path, books = maven(floor.zone)
-    for as_of_ms in instants(floor, [day]):
+    for as_of_ms in instants(floor, day):
         check(path, books, as_of_ms)
 
 
@@ -98,7 +95,7 @@ def test_maven_opportunities_equal_a_count_of_the_csv(floor: Floor, day: str) ->
 @pytest.mark.parametrize("floor", FLOORS, ids=lambda floor: floor.zone)
 def test_olist_leads_equal_a_count_of_the_csv(floor: Floor, day: str) -> None:
     path, books = olist(floor.zone)
-    for as_of_ms in instants(floor, [day]):
+    for as_of_ms in instants(floor, day):
         check(path, books, as_of_ms)
 
 
