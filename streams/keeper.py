@@ -197,12 +197,9 @@ class Keeper:
         self.counts.rolled_back += not fenced
         log.warning(fields("slot fenced" if fenced else "store rolled back", slot=slot.number))
         # A zombie must first learn from its heartbeat that it is out; claiming sooner would fence the owner.
-        pause = RELOAD_PAUSE_SECONDS + (self.heartbeat_seconds if fenced else 0.0)
-        self._lose(slot, Step.DISOWNED, None, pause)
+        self._lose(slot, Step.DISOWNED, None, extra_pause=self.heartbeat_seconds if fenced else 0.0)
 
-    def _lose(
-        self, slot: Slot, step: Step, cause: Exception | None, pause: float = RELOAD_PAUSE_SECONDS
-    ) -> None:
+    def _lose(self, slot: Slot, step: Step, cause: Exception | None, *, extra_pause: float = 0.0) -> None:
         slot.drop()
         try:
             slot.ownership.misfortune(step, now_seconds=time.monotonic())
@@ -212,7 +209,7 @@ class Keeper:
             return
         if self.reader is not None:
             self.reader.pause(slot.partitions)
-        self._reload_later(slot, pause)
+        self._reload_later(slot, RELOAD_PAUSE_SECONDS + extra_pause)
 
     def _reload_later(self, slot: Slot, pause: float) -> None:
         slot.reload = asyncio.create_task(self._reload(slot, pause), name=f"reload slot {slot.number}")

@@ -1,0 +1,202 @@
+"""Commits: what the store holds, in which order, and what each answer of the store leads to."""
+
+import asyncio
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from streams import checkpointer as checkpointer_module
+from streams import keeper as keeper_module
+from streams.ownership import Phase
+from streams.topics import DEALS
+from tests.folding import LogRecord
+from tests.unit.slots_at_hand import Desk, deals, partitions
+
+DEALS_0 = TopicPartition(DEALS, 0)
+
+
+@pytest.fixture(autouse=True)
+def no_pause_before_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "RELOAD_PAUSE_SECONDS", 0.001)
+
+
+async def test_commit_holds_what_was_folded_with_its_offsets() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    assert await desk.checkpointer.commit_all()
+    assert (await desk.stored())[DEALS] == 5
+    assert desk.slot().flushed[DEALS] == 5
+
+
+async def test_nothing_folded_means_no_commit() -> None:
+    desk = Desk()
+    await desk.take(0)
+    assert await desk.checkpointer.commit_all()
+    assert desk.keeper.counts.commits == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_lost_answer_is_retried_and_applied_once(when: str) -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.store.fail_next("before" if when == "before" else "after")
+    assert not await desk.checkpointer.commit_all()
+    desk.fold(deals(5, 5))
+    assert await desk.checkpointer.commit_all()
+    assert (await desk.stored())[DEALS] == 5, "the very same commit goes first"
+    assert await desk.checkpointer.commit_all()
+    assert (await desk.stored())[DEALS] == 10
+    assert desk.keeper.counts.fenced == desk.keeper.counts.rolled_back == 0
+
+
+async def test_fenced_slot_is_dropped_and_claimed_again() -> None:
+    zombie = Desk()
+    await zombie.take(0)
+    heir = Desk(store=zombie.store)
+    await heir.take(0)
+    zombie.fold(deals(0, 5))
+    await zombie.checkpointer.commit_all()
+    assert (zombie.keeper.counts.fenced, zombie.slot().ownership.phase) == (1, Phase.WAITING)
+    assert await zombie.stored() == {}
+    await zombie.reloaded()
+    assert zombie.slot().positions()[DEALS_0] == 0
+
+
+async def test_rolled_back_store_is_replayed_from_what_it_still_holds() -> None:
+    desk = Desk()
+    await desk.take(0)
+    for first in (0, 5):
+        desk.fold(deals(first, 5))
+        await desk.checkpointer.commit_all()
+    desk.store.roll_back(0, 1)
+    desk.fold(deals(10, 5))
+    await desk.checkpointer.commit_all()
+    await desk.reloaded()
+    assert desk.reader.seeks[-1][DEALS_0] == 5
+    desk.fold(deals(5, 10))
+    await desk.checkpointer.commit_all()
+    assert (await desk.stored())[DEALS] == 15
+    assert desk.keeper.counts.rolled_back == 1
+
+
+async def test_dead_letters_are_out_before_their_offsets_are_committed() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold([*deals(0, 1), LogRecord(DEALS, 0, 1, b"nonsense")])
+    desk.letters.refuses = True
+    assert not await desk.checkpointer.commit_all()
+    assert await desk.stored() == {}
+    desk.letters.refuses = False
+    assert await desk.checkpointer.commit_all()
+    assert [letter.record.offset for letter in desk.letters.sent] == [1]
+    assert (await desk.stored())[DEALS] == 2
+    assert await desk.checkpointer.commit_all()
+    assert len(desk.letters.sent) == 1
+
+
+async def test_letters_of_a_fold_during_the_commit_are_not_forgotten() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold([LogRecord(DEALS, 0, 0, b"first")])
+    committing = asyncio.create_task(desk.checkpointer.commit_all())
+    await asyncio.sleep(0)
+    desk.fold([LogRecord(DEALS, 0, 1, b"second")])
+    await committing
+    await desk.checkpointer.commit_all()
+    assert [letter.record.offset for letter in desk.letters.sent] == [0, 1]
+
+
+async def test_reading_pauses_while_the_store_is_away_and_goes_on_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpointer_module, "PAUSE_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointer_module, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(checkpointer_module, "RETRY_MAX_SECONDS", 0.001)
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.store.go_down()
+    running = asyncio.create_task(desk.checkpointer.run())
+    async with asyncio.timeout(10):
+        while desk.reader.paused != partitions(0):
+            await asyncio.sleep(0.001)
+        assert desk.checkpointer.unavailable_since is not None
+        desk.store.come_back()
+        while desk.checkpointer.paused:
+            await asyncio.sleep(0.001)
+        while not desk.reader.seeks:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    assert desk.reader.seeks == [desk.slot().positions()]
+    assert (await desk.stored())[DEALS] == 5
+
+
+async def test_flush_commits_the_rest_and_gives_up_the_slots() -> None:
+    desk = Desk()
+    await desk.take(0, 1)
+    desk.fold(deals(0, 5))
+    await desk.checkpointer.flush_and_drop(5.0)
+    assert (await desk.stored())[DEALS] == 5
+    assert desk.keeper.owned == []
+
+
+async def test_flush_that_takes_too_long_gives_up_the_slots_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+
+    async def never(_slot: int, _commit: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(desk.store, "commit", never)
+    await desk.checkpointer.flush_and_drop(0.01)
+    assert desk.keeper.owned == []
+
+
+async def test_answer_that_comes_after_the_slot_was_dropped_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    commit, answered = desk.store.commit, asyncio.Event()
+
+    async def late(slot: int, what: object) -> object:
+        await answered.wait()
+        return await commit(slot, what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk.store, "commit", late)
+    committing = asyncio.create_task(desk.checkpointer.commit_all())
+    await asyncio.sleep(0)
+    await desk.take(0)
+    answered.set()
+    assert await committing
+    assert desk.slot().ownership.phase is Phase.OWNING
+    assert desk.keeper.counts.fenced == 0
+    assert await desk.stored() == {}
+
+
+async def test_flushed_offsets_are_reported_to_kafka_and_a_refusal_is_only_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpointer_module, "CHECK_SECONDS", 0.001)
+    desk = Desk()
+    await desk.take(0)
+    looking = asyncio.create_task(desk.checkpointer.look_after())
+    async with asyncio.timeout(10):
+        desk.reader.refuses = True
+        desk.fold(deals(0, 5))
+        await desk.checkpointer.commit_all()
+        while not desk.keeper.counts.report_errors:
+            await asyncio.sleep(0.001)
+        desk.reader.refuses = False
+        desk.fold(deals(5, 5))
+        await desk.checkpointer.commit_all()
+        while DEALS_0 not in desk.reader.reported:
+            await asyncio.sleep(0.001)
+    looking.cancel()
+    assert desk.reader.reported[DEALS_0] == 10
