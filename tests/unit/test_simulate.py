@@ -88,6 +88,15 @@ def test_the_day_is_busy_from_ten_to_four_in_the_floors_zone(fortnight: list[Sim
     assert sum(hours[hour] for hour in range(6)) < 0.05 * hours.total()
 
 
+def test_reps_work_in_office_hours_on_weekdays(fortnight: list[Simulated]) -> None:
+    local = [
+        record.time_ms + 8 * HOUR_MS for record in fortnight if b'"sales.lead.qualified"' in record.value
+    ]
+    assert len(local) > 500
+    assert {time_ms // HOUR_MS % 24 for time_ms in local} == set(range(8, 19))
+    assert {(time_ms - START_MS) // DAY_MS % 7 for time_ms in local} == set(range(5))
+
+
 def test_a_watched_floor_moves_in_the_dead_of_a_sunday_night() -> None:
     night_ms = START_MS + 6 * DAY_MS + 19 * HOUR_MS  # Monday 3 o'clock there
     unwatched = list(Floor(5, zone=KUALA_LUMPUR).events(night_ms, night_ms + HOUR_MS))
