@@ -269,13 +269,14 @@ class RedisStore:
         with translated(self._address):
             await ask(self._redis, "SET", self._keys(slot, 0)[0], generation)
 
-    async def discard(self, slot: int, generation: int) -> None:
-        """Delete a generation that is not in use."""
+    async def discard(self, slot: int, generation: int) -> bool:
+        """Delete a generation, unless it is the one in use; say whether it is gone."""
         if await self.active_generation(slot) == generation:
-            raise ValueError(f"generation {generation} of slot {slot} is in use")
+            return False
         _, board_key, entities_key = self._keys(slot, generation)
         with translated(self._address):
             await ask(self._redis, "UNLINK", board_key, entities_key)
+        return True
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -1,0 +1,311 @@
+"""Folds all source topics again, from their beginning to now, into a new generation, then switches to it.
+
+Steps, in order:
+1. choose the generation after the newest in use, and clear what an aborted rebuild left there;
+2. per slot, fold from the beginning to the end of its three partitions, committing in steps;
+3. per slot, fold what has arrived meanwhile, make the new generation the active one, delete the old one.
+Workers and readers go on with the old generation until 3. Then the next commit of a slot's owner is
+refused, and it claims from the new generation and reads on from there. Joins no consumer group and
+writes no dead letters: the workers have written them. Does not fill Faust tables of one's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from streams.admin import check_co_partitioning, describe_topics
+from streams.app import fold_rules
+from streams.clock import Clock, SystemClock
+from streams.kafka_client import client_options
+from streams.logs import fields
+from streams.settings import Settings
+from streams.stores.base import Mark, Outcome, StoreUnavailable
+from streams.stores.redis import RedisStore
+from streams.table import FoldRules, SlotTable
+from streams.topics import SOURCES
+
+log = logging.getLogger(__name__)
+
+# One commit of so many fields takes Redis some 40 ms, in which it serves nobody else.
+COMMIT_KEYS = 10_000
+POLL_MS = 200
+POLL_RECORDS_MAX = 5_000
+# An outage of Redis is waited out this long before the rebuild gives up; the live state is not touched by it.
+PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+class RebuildFailed(Exception):
+    """The rebuild was given up; no slot's live state is the worse for it. The message names the fix."""
+
+
+@dataclass(slots=True)
+class RebuildProgress:
+    slots: int
+    slots_folded: int = 0
+    slots_switched: int = 0
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    generation: int
+    slots: int
+    records: int
+    refused: int
+    """Records that are dead letters."""
+    missing: int
+    """Records that the topics no longer hold: their retention removed them."""
+
+
+Progress = Callable[[RebuildProgress], None]
+
+
+class Reader(Protocol):
+    """What a fold needs of Kafka. aiokafka's consumer, assigned by hand."""
+
+    async def start_at(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Read these partitions from here on, or from their first record if that is later; return where."""
+
+    async def read(self) -> dict[TopicPartition, list[ConsumerRecord]]: ...
+
+    async def at_end(self) -> bool:
+        """Say whether everything there was when reading began has been read."""
+
+
+async def rebuild(
+    settings: Settings,
+    *,
+    progress: Progress = lambda _progress: None,
+    allow_missing: bool = False,
+    clock: Clock | None = None,
+) -> RebuildReport:
+    """Fold everything again and switch to it. Raises `RebuildFailed`: then run it again, from the start.
+
+    When retention has removed records that the live state may still count, the rebuild refuses, unless
+    `allow_missing`.
+    """
+    try:
+        counts = await describe_topics(settings)
+        check_co_partitioning(counts)
+        slots = counts.get(SOURCES[0], 0)
+        if slots == 0:
+            raise RebuildFailed("There are no topics to rebuild from; `salesfloor topics create` makes them.")
+        async with _store(settings, None) as live, _reader(settings) as reader:
+            generation = 1 + max([await live.active_generation(slot) for slot in range(slots)])
+            async with _store(settings, generation) as store:
+                work = _Rebuild(
+                    live=live,
+                    store=store,
+                    reader=reader,
+                    rules=fold_rules(settings),
+                    clock=clock or SystemClock(),
+                    generation=generation,
+                    progress=RebuildProgress(slots),
+                    tell=progress,
+                )
+                return await work.run(settings.definition_version, allow_missing=allow_missing)
+    except StoreUnavailable as error:
+        raise RebuildFailed(f"{error}; run the rebuild again when it is back.") from error
+    except (KafkaError, OSError) as error:
+        raise RebuildFailed(
+            f"Kafka at {settings.kafka.bootstrap} failed ({type(error).__name__}); run the rebuild again."
+        ) from error
+
+
+@dataclass(slots=True)
+class _Rebuild:
+    live: RedisStore
+    store: RedisStore
+    """The same Redis, working on the new generation."""
+    reader: Reader
+    rules: FoldRules
+    clock: Clock
+    generation: int
+    progress: RebuildProgress
+    tell: Progress
+    refused: int = 0
+    missing: int = 0
+
+    async def run(self, version: str, *, allow_missing: bool) -> RebuildReport:
+        try:
+            for slot in range(self.progress.slots):
+                await self.live.discard(slot, self.generation)
+            foreign = await self._foreign_marks(version)
+            for slot in range(self.progress.slots):
+                await self._fold_to_end(slot)
+                self.progress.slots_folded += 1
+                self.tell(self.progress)
+            if self.missing and not allow_missing:
+                raise RebuildFailed(
+                    f"The topics no longer hold {self.missing:,} records that the state in use may count; "
+                    "use --allow-missing to go on without them."
+                )
+            await self._refuse_foreign_workers(foreign)
+            for slot in range(self.progress.slots):
+                await self._fold_to_end(slot)
+                await self._switch(slot)
+                self.progress.slots_switched += 1
+                self.tell(self.progress)
+        except BaseException:
+            await self._clear()
+            raise
+        return RebuildReport(
+            generation=self.generation,
+            slots=self.progress.slots,
+            records=self.progress.records,
+            refused=self.refused,
+            missing=self.missing,
+        )
+
+    async def _fold_to_end(self, slot: int) -> None:
+        """Fold from where the new generation stands until everything there was at the start is in it."""
+        table = SlotTable(slot, self.rules, await _patiently(lambda: self.store.claim(slot)))
+        positions = {TopicPartition(topic, slot): offset for topic, offset in table.next_offset.items()}
+        for partition, start in (await self.reader.start_at(positions)).items():
+            if start > positions[partition]:
+                self.missing += start - positions[partition]
+                table.skip_to(partition.topic, start, lost=True)
+        while not await self.reader.at_end():
+            for partition, records in (await self.reader.read()).items():
+                self._fold(table, partition.topic, records)
+            if table.dirty_keys >= COMMIT_KEYS:
+                await self._commit(table)
+            self.tell(self.progress)
+        table.expire(now_ms=self.clock.now_ms())
+        await self._commit(table)
+
+    def _fold(self, table: SlotTable, topic: str, records: list[ConsumerRecord]) -> None:
+        first = records[0].offset
+        if first > table.next_offset[topic]:
+            table.skip_to(topic, first, lost=False)
+        self.refused += len(table.fold(topic, records, now_ms=self.clock.now_ms()))
+        self.progress.records += len(records)
+
+    async def _commit(self, table: SlotTable) -> None:
+        commit = table.take_commit()
+        if commit is None:
+            return
+        outcome = await _patiently(lambda: self.store.commit(table.slot, commit))
+        if outcome is Outcome.FENCED:
+            raise RebuildFailed("Another rebuild has begun; let it finish.")
+        if outcome is Outcome.ROLLED_BACK:
+            raise RebuildFailed("Redis lost a part of what was rebuilt; run the rebuild again.")
+        table.committed()
+
+    async def _switch(self, slot: int) -> None:
+        old = await _patiently(lambda: self.live.active_generation(slot))
+        await _patiently(lambda: self.live.activate(slot, self.generation))
+        await _patiently(lambda: self.live.discard(slot, old))
+        log.info(fields("slot rebuilt", slot=slot, generation=self.generation))
+
+    async def _clear(self) -> None:
+        """Delete what was folded in vain; what is in use stays. The next rebuild deletes what is left now."""
+        try:
+            for slot in range(self.progress.slots):
+                await self.live.discard(slot, self.generation)
+        except StoreUnavailable as error:
+            log.warning(fields("unfinished rebuild left in Redis", cause=error))
+
+    # Workers with other settings
+
+    async def _foreign_marks(self, version: str) -> dict[int, Mark]:
+        """Return where the slots stand that hold state of other settings."""
+        marks = {}
+        for slot in range(self.progress.slots):
+            board = await self.live.read_board(slot)
+            if board.version not in ("", version):
+                marks[slot] = board.mark
+        return marks
+
+    async def _refuse_foreign_workers(self, foreign: Mapping[int, Mark]) -> None:
+        """A worker with other settings would throw the rebuilt state away: to it, it is foreign."""
+        for slot, mark in foreign.items():
+            if await self.live.read_mark(slot) != mark:
+                raise RebuildFailed(
+                    f"Slot {slot} is being written by a worker with other settings. Stop the workers, run "
+                    "the rebuild again, then start them with the new settings."
+                )
+
+
+class _KafkaReader:
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._ends: dict[TopicPartition, int | None] = {}
+
+    async def start_at(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        self._consumer.assign(list(positions))
+        first: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(positions))
+        starts = {partition: max(offset, first[partition]) for partition, offset in positions.items()}
+        for partition, offset in starts.items():
+            self._consumer.seek(partition, offset)
+        self._ends = dict.fromkeys(positions)
+        return starts
+
+    async def read(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+        batches: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX
+        )
+        for partition, end in self._ends.items():
+            if end is None:
+                # Only fetches tell the end for certain: asked for it, some brokers name an earlier one.
+                self._ends[partition] = self._consumer.highwater(partition)
+        return batches
+
+    async def at_end(self) -> bool:
+        for partition, end in self._ends.items():
+            if end is None or await self._consumer.position(partition) < end:
+                return False
+        return True
+
+
+@asynccontextmanager
+async def _reader(settings: Settings) -> AsyncIterator[Reader]:
+    consumer = AIOKafkaConsumer(
+        **client_options(settings.kafka, client_id="salesfloor-rebuild"),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
+    )
+    await consumer.start()
+    try:
+        yield _KafkaReader(consumer)
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def _store(settings: Settings, generation: int | None) -> AsyncIterator[RedisStore]:
+    store = RedisStore(
+        settings.redis.url.get_secret_value(),
+        namespace=settings.redis.namespace,
+        version=settings.definition_version,
+        generation=generation,
+    )
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the store until it answers; an outage longer than `PATIENCE_SECONDS` ends the rebuild."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
