@@ -28,7 +28,7 @@ from streams.dead_letter import DeadLetterProducer
 from streams.faust_table import NoChangelogTableManager, RedisTable
 from streams.kafka_client import bootstrap_servers, ssl_context
 from streams.keeper import BatchHook, Keeper
-from streams.logs import fields
+from streams.logs import FAUST_LOGGER, fields
 from streams.settings import KafkaSettings, Settings, calendar_of
 from streams.stores.base import SlotStore, StoreUnavailable
 from streams.stores.redis import RedisStore
@@ -57,7 +57,7 @@ class WorkerFailed(Exception):
 class SalesfloorApp(faust.App):
     """A Faust app whose tables live in the slots' checkpoints."""
 
-    logger = logging.getLogger("faust.app")
+    logger = FAUST_LOGGER
     keeper: Keeper
     checkpointer: Checkpointer
     letters: DeadLetterProducer

@@ -4,6 +4,7 @@ Key, value and headers are the original bytes; our own headers say why and where
 looks into the value.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ from streams.settings import KafkaSettings
 from streams.table import DeadLetter
 from streams.topics import DEAD_LETTERS
 
+STOP_SECONDS: Final = 2.0
 HEADER_PREFIX: Final = "salesfloor-"
 RECORD_BYTES_MAX: Final = 4 << 20
 """Source records are at most 1 MiB by contract; one that is larger and was accepted by the broker must still
@@ -63,9 +65,13 @@ class DeadLetterProducer:
         self._producer = producer
 
     async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await producer.stop()
+            except TimeoutError:
+                pass  # Kafka is away: nothing unsent is lost, for its offsets were not committed
 
     async def send(self, letters: Iterable[DeadLetter]) -> None:
         """Produce all letters; raise `KafkaError` if one of them is not acknowledged."""

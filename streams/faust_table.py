@@ -5,7 +5,6 @@ A row may be written only in a batch hook (`SalesfloorApp.on_batch`), in the sam
 else a commit could fall between the two, and a crash then would count twice or not at all.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,10 +14,8 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from streams.keeper import Keeper
+from streams.logs import FAUST_LOGGER
 from streams.table import SlotTable
-
-faust_logger = logging.getLogger("faust.tables")
-"""What Faust says of its own services belongs under its own name."""
 
 
 class TableWriteError(Exception):
@@ -28,7 +25,7 @@ class TableWriteError(Exception):
 class PartitionedStore(SerializedStore):
     """A view on the rows of the slot being folded; outside a fold, read-only on all slots of this worker."""
 
-    logger = faust_logger
+    logger = FAUST_LOGGER
 
     @property
     def _keeper(self) -> Keeper:
@@ -104,7 +101,7 @@ class PartitionedStore(SerializedStore):
 class RedisTable(faust.Table):
     """A Faust table without a changelog."""
 
-    logger = faust_logger
+    logger = FAUST_LOGGER
 
     def using_window(self, window: Any, *, key_index: bool = False) -> Any:
         raise NotImplementedError(
@@ -128,7 +125,7 @@ class RedisTable(faust.Table):
 class NoChangelogTableManager(TableManager):
     """Manages tables that need no recovery: their rows come with the slot's claim."""
 
-    logger = faust_logger
+    logger = FAUST_LOGGER
 
     def add(self, table: Any) -> Any:
         if self._tables_finalized.is_set():

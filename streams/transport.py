@@ -22,7 +22,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.threads import WorkerThread
 
-from streams.logs import fields
+from streams.logs import FAUST_LOGGER, fields
 from streams.topics import SOURCES
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class _DaemonThread(WorkerThread):
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    logger = driver.logger  # what Faust says of its own services belongs under its own name
+    logger = FAUST_LOGGER
     Worker = _DaemonThread
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
@@ -66,6 +66,16 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._partition_assignment_strategy = [RangePartitionAssignor]
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            # aiokafka lets the end of its own fetch task out when the broker is away; the thread would
+            # die of it and leave everybody who waits for it waiting.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
 
 
 class _NoReadOffsets(dict[TP, int | None]):
@@ -84,7 +94,7 @@ class _NoReadOffsets(dict[TP, int | None]):
 class BatchConsumer(driver.Consumer):
     """Yields one message per partition and poll; seeks where the keeper says."""
 
-    logger = driver.logger
+    logger = FAUST_LOGGER
     _read_offset: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -216,6 +226,6 @@ async def _check(consumer: aiokafka.AIOKafkaConsumer) -> None:
 class BatchTransport(driver.Transport):
     """Reached by the broker scheme `salesfloor://`."""
 
-    logger = driver.logger
+    logger = FAUST_LOGGER
 
     Consumer = BatchConsumer
