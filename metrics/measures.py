@@ -46,6 +46,8 @@ MEASURES: tuple[Measure, ...] = (
     # amount x probability, exact: whole minor units, and the rest in millionths of one
     Measure(12, "open_weighted", Unit.MONEY, Kind.LEVEL),
     Measure(13, "open_weighted_millionths", Unit.MONEY, Kind.LEVEL),
+    Measure(14, "overdue", Unit.COUNT, Kind.LEVEL),
+    Measure(15, "overdue_amount", Unit.MONEY, Kind.LEVEL),
     Measure(20, "leads_new", Unit.COUNT),
     Measure(21, "leads_qualified_total", Unit.COUNT),
     Measure(22, "leads_converted_total", Unit.COUNT),
@@ -61,6 +63,17 @@ MEASURES: tuple[Measure, ...] = (
     Measure(49, "one_on_ones_done", Unit.COUNT),
     Measure(50, "trainings_done", Unit.COUNT),
     Measure(51, "activities_done", Unit.COUNT),
+    Measure(60, "csat_answers", Unit.COUNT),
+    Measure(61, "csat_good", Unit.COUNT),
+    Measure(62, "nps_answers", Unit.COUNT),
+    Measure(63, "nps_promoters", Unit.COUNT),
+    Measure(64, "nps_detractors", Unit.COUNT),
+    Measure(65, "enps_answers", Unit.COUNT),
+    Measure(66, "enps_promoters", Unit.COUNT),
+    Measure(67, "enps_detractors", Unit.COUNT),
+    Measure(68, "pulse_answers", Unit.COUNT),
+    Measure(69, "pulse_millionths", Unit.COUNT),  # each answer scaled to 0..1, in millionths
+    Measure(80, "spend_amount", Unit.MONEY),
 )
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}

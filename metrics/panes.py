@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.reference import Reference
+
 
 class Cell(NamedTuple):
     """Whom and what a contribution belongs to. An empty string means "not said"."""
@@ -133,5 +135,8 @@ class PaneReader(Protocol):
 
     def resolutions(self) -> Sequence[Resolution]:
         """Return one resolution per slot."""
+
+    def references(self) -> Sequence[Reference]:
+        """Return every reference record; ids are unique."""
 
     def state(self) -> FeedState: ...

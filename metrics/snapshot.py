@@ -18,6 +18,7 @@ from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.measures import BY_NAME, Kind
 from metrics.money import exponent_of
 from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
+from metrics.reference import Reference
 from metrics.sums import (
     COLUMN_OF,
     LEVEL_COLUMNS,
@@ -88,11 +89,18 @@ class PaneImage:
     cells: tuple[Cell, ...]
     log: PaneLog
     resolutions: tuple[Resolution, ...]
+    references: tuple[Reference, ...]
     state: FeedState
 
     @classmethod
     def of(cls, reader: PaneReader) -> "PaneImage":
-        return cls(tuple(reader.cells()), reader.log(), tuple(reader.resolutions()), reader.state())
+        return cls(
+            tuple(reader.cells()),
+            reader.log(),
+            tuple(reader.resolutions()),
+            tuple(reader.references()),
+            reader.state(),
+        )
 
 
 def take_snapshot(

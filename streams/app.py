@@ -29,10 +29,10 @@ from streams.faust_table import NoChangelogTableManager, RedisTable
 from streams.kafka_client import bootstrap_servers, ssl_context
 from streams.keeper import BatchHook, Keeper
 from streams.logs import FAUST_LOGGER, fields
+from streams.rules import FoldRules
 from streams.settings import KafkaSettings, Settings, calendar_of
 from streams.stores.base import SlotStore, StoreUnavailable
 from streams.stores.redis import RedisStore
-from streams.table import FoldRules
 from streams.topics import SOURCES
 from streams.watchdog import MainLoopWatchdog
 from streams.worker_metrics import WorkerStatus, doors
@@ -78,7 +78,7 @@ class SalesfloorApp(faust.App):
 
 def fold_rules(settings: Settings) -> FoldRules:
     return FoldRules(
-        day_start=calendar_of(settings.floor).day_start_ms,
+        calendar=calendar_of(settings.floor),
         currency=settings.floor.currency,
         stage_probability=settings.floor.stage_probability,
         retention_ms=settings.worker.retention_days * DAY_MS,

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
+from metrics.reference import Reference
 from streams import layout
 from streams.logs import fields
 from streams.pane_log import GrowingLog, Rows
@@ -58,6 +59,9 @@ class BoardFollower:
 
     def resolutions(self) -> Sequence[Resolution]:
         return [layout.resolution_of(slot.facts) for slot in self._slots if slot.loaded]
+
+    def references(self) -> Sequence[Reference]:
+        return [record for slot in self._slots if slot.loaded for record in slot.references.values()]
 
     def state(self) -> FeedState:
         loaded = [slot for slot in self._slots if slot.loaded]

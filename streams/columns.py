@@ -13,8 +13,8 @@ from zoneinfo import available_timezones
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from streams.decode import TYPES
 from streams.events import EntityKind
+from streams.wire import TYPES
 
 
 class ColumnMapError(Exception):
@@ -32,7 +32,8 @@ class Target(Enum):
     TIME = auto()
 
 
-_SHARED = {"rep_id": Target.TEXT, "team_id": Target.TEXT, "region": Target.TEXT, "account_id": Target.TEXT}
+_WHOSE = dict.fromkeys(("rep_id", "team_id", "region"), Target.TEXT)
+_SHARED = _WHOSE | {"account_id": Target.TEXT}
 TARGETS: dict[EntityKind, dict[str, Target]] = {
     EntityKind.DEAL: _SHARED
     | dict.fromkeys(
@@ -52,6 +53,13 @@ TARGETS: dict[EntityKind, dict[str, Target]] = {
     | dict.fromkeys(("kind", "deal_id", "lead_id", "outcome"), Target.TEXT)
     | {"duration_seconds": Target.NUMBER}
     | dict.fromkeys(("scheduled_at", "due_at", "completed_at"), Target.TIME),
+    EntityKind.ACCOUNT: _WHOSE
+    | {"products": Target.LIST, "merged_into": Target.TEXT}
+    | dict.fromkeys(("active_from", "churned_at"), Target.TIME),
+    EntityKind.FEEDBACK: _SHARED | {"kind": Target.TEXT, "scale": Target.TEXT, "score": Target.NUMBER},
+    EntityKind.SPEND: _WHOSE
+    | dict.fromkeys(("currency", "category", "source"), Target.TEXT)
+    | {"amount": Target.DECIMAL, "from": Target.DATE, "to": Target.DATE},
 }
 """Fields a map may fill, by the event's entity; the entity's own id comes from the event's `id`."""
 
@@ -117,7 +125,7 @@ class EventRule(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def kind(self) -> EntityKind:
-        return TYPES[self.type][0]
+        return TYPES[self.type].kind
 
 
 class ColumnMap(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,8 +202,9 @@ def _with_table(rule: EventRule, parsed: ColumnMap, name: str) -> EventRule:
 
 
 def _check_rule(rule: EventRule, mapping: ColumnMap, place: str) -> None:
-    if rule.type not in TYPES:
-        raise ColumnMapError(f"{place}: unknown type {rule.type!r}{_near(rule.type, TYPES)}")
+    mappable = [name for name, known in TYPES.items() if known.kind in TARGETS]
+    if rule.type not in mappable:
+        raise ColumnMapError(f"{place}: unknown type {rule.type!r}{_near(rule.type, mappable)}")
     if rule.table not in mapping.tables:
         raise ColumnMapError(f"{place}: unknown table {rule.table!r}{_near(rule.table, mapping.tables)}")
     known = TARGETS[rule.kind]

@@ -4,14 +4,17 @@ A contribution is (cell, event time, {measure key: value}). The set depends on t
 never on how it came about, so taking the old set back and adding the new one is always exact.
 """
 
-from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from metrics.measures import BY_NAME, histogram_key
 from metrics.money import exponent_of, to_minor
 from metrics.panes import Cell
-from streams.entities import FIELDS, ActivityState, DealState, LeadState, State
+from streams.entities import FIELDS, ActivityState, DealState, FeedbackState, LeadState, SpendState, State
 from streams.events import EntityKind
+from streams.rules import FoldRules
+from streams.wire_form import SPEND_DAYS_MAX
 
 _MILLION: Final = 1_000_000
 _STATUS_INDEX: Final = FIELDS[EntityKind.DEAL].index("status")
@@ -35,6 +38,14 @@ LEADS_CONVERTED = BY_NAME["leads_converted_total"].number
 CALLS_WITH_CONVERSATION = BY_NAME["calls_with_conversation"].number
 TALK_DURATION = BY_NAME["talk_duration"].number
 ACTIVITIES_DONE = BY_NAME["activities_done"].number
+OVERDUE = BY_NAME["overdue"].number
+OVERDUE_AMOUNT = BY_NAME["overdue_amount"].number
+SPEND = BY_NAME["spend_amount"].number
+CSAT_GOOD = BY_NAME["csat_good"].number
+PULSE_MILLIONTHS = BY_NAME["pulse_millionths"].number
+_ANSWERS: Final = {kind: BY_NAME[f"{kind}_answers"].number for kind in ("csat", "nps", "enps", "pulse")}
+_PROMOTERS: Final = {kind: BY_NAME[f"{kind}_promoters"].number for kind in ("nps", "enps")}
+_DETRACTORS: Final = {kind: BY_NAME[f"{kind}_detractors"].number for kind in ("nps", "enps")}
 _DONE_BY_KIND: Final[dict[str, int]] = {
     "call": BY_NAME["calls_done"].number,
     "email": BY_NAME["emails_done"].number,
@@ -57,27 +68,32 @@ class Contribution(NamedTuple):
 Contributions = list[Contribution]
 
 
-def contribute(state: State, *, currency: str, stage_probability: Mapping[str, float]) -> Contributions:
-    """Return what the entity adds to the panes; an empty list when it counts nowhere.
-
-    `currency` is the floor's, for deals that do not say theirs; `stage_probability` serves deals
-    that carry no probability of their own.
-    """
+def contribute(state: State, rules: FoldRules) -> Contributions:
+    """Return what the entity adds to the panes; an empty list when it counts nowhere."""
     if state.deleted:
         return []
     if type(state) is DealState:
-        return _deal(state, currency, stage_probability) if state.merged_into is None else []
+        return _deal(state, rules) if state.merged_into is None else []
     if type(state) is LeadState:
         return _lead(state) if state.merged_into is None else []
-    assert type(state) is ActivityState
-    return _activity(state)
+    if type(state) is ActivityState:
+        return _activity(state)
+    if type(state) is FeedbackState:
+        return _feedback(state)
+    if type(state) is SpendState:
+        return _spend(state, rules)
+    return []  # accounts and reference records say something about others
 
 
-def _deal(deal: DealState, floor_currency: str, stage_probability: Mapping[str, float]) -> Contributions:
-    currency = deal.currency or floor_currency
+def _minor(amount: Decimal | None, currency: str) -> int:
     exponent = exponent_of(currency)
     assert exponent is not None, "decode and settings let only ISO 4217 codes in"
-    amount_minor = 0 if deal.amount is None else to_minor(deal.amount, exponent)
+    return 0 if amount is None else to_minor(amount, exponent)
+
+
+def _deal(deal: DealState, rules: FoldRules) -> Contributions:
+    currency = deal.currency or rules.currency
+    amount_minor = _minor(deal.amount, currency)
     products = deal.products or ()
     cell = Cell(
         deal.rep_id or "",
@@ -88,7 +104,7 @@ def _deal(deal: DealState, floor_currency: str, stage_probability: Mapping[str, 
         currency,
     )
     closed_at_ms = _closed_at_ms(deal)
-    contributions = _open_interval(deal, cell, amount_minor, closed_at_ms, stage_probability)
+    contributions = _open_interval(deal, cell, amount_minor, closed_at_ms, rules)
     created_at_ms = deal.created_at_ms
     if created_at_ms is not None:
         contributions.append(Contribution(cell, created_at_ms, {CREATED: 1}))
@@ -123,16 +139,17 @@ def _open_interval(
     cell: Cell,
     amount_minor: int,
     closed_at_ms: int | None,
-    stage_probability: Mapping[str, float],
+    rules: FoldRules,
 ) -> Contributions:
     """Return +x where the deal opens and -x where it closes: open in [opened, closed)."""
     opened_at_ms = deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms
     if closed_at_ms is not None and closed_at_ms <= opened_at_ms:
         return []
+    overdue_at_ms = _overdue_at_ms(deal, opened_at_ms, rules)
     open_cell = Cell(*cell[:-1], deal.stage) if deal.stage else cell
     probability = deal.probability
     if probability is None:
-        probability = stage_probability.get(deal.stage or "", 0.0)
+        probability = rules.stage_probability.get(deal.stage or "", 0.0)
     whole, millionths = divmod(amount_minor * round(probability * _MILLION), _MILLION)
     values = {OPEN: 1}
     if amount_minor:
@@ -142,11 +159,25 @@ def _open_interval(
     if millionths:
         values[OPEN_WEIGHTED_MILLIONTHS] = millionths
     contributions = [Contribution(open_cell, opened_at_ms, values)]
+    if overdue_at_ms is not None and (closed_at_ms is None or overdue_at_ms < closed_at_ms):
+        overdue = {OVERDUE: 1, OVERDUE_AMOUNT: amount_minor}
+        if overdue_at_ms == opened_at_ms:
+            values |= overdue
+        else:
+            contributions.append(Contribution(open_cell, overdue_at_ms, overdue))
+            values = values | overdue
     if closed_at_ms is not None:
         contributions.append(
             Contribution(open_cell, closed_at_ms, {key: -value for key, value in values.items()})
         )
     return contributions
+
+
+def _overdue_at_ms(deal: DealState, opened_at_ms: int, rules: FoldRules) -> int | None:
+    """Return when an open deal's expected close is past: once that local day is over."""
+    if deal.expected_close_on is None:
+        return None
+    return max(opened_at_ms, rules.calendar.instant_ms(deal.expected_close_on + timedelta(days=1)))
 
 
 def _lead(lead: LeadState) -> Contributions:
@@ -174,3 +205,55 @@ def _activity(activity: ActivityState) -> Contributions:
         if activity.duration_seconds:
             values[TALK_DURATION] = round(activity.duration_seconds * 1000)
     return [Contribution(cell, activity.completed_at_ms, values)]
+
+
+# What a detractor and a promoter answer is the same on both scales; only 0 is missing from 1-10.
+_DETRACTOR_MAX, _PROMOTER_MIN = 6, 9
+_CSAT_GOOD_MIN = 4
+_ENDS_OF_SCALE: Final = {"0-10": (0, 10), "1-10": (1, 10), "1-5": (1, 5)}
+
+
+def _feedback(feedback: FeedbackState) -> Contributions:
+    if feedback.received_at_ms is None or feedback.kind is None or feedback.score is None:
+        return []
+    score, kind = feedback.score, feedback.kind
+    values = {_ANSWERS[kind]: 1}
+    if kind == "csat" and score >= _CSAT_GOOD_MIN:
+        values[CSAT_GOOD] = 1
+    elif kind == "pulse":
+        low, high = _ENDS_OF_SCALE[feedback.scale or "1-5"]
+        values[PULSE_MILLIONTHS] = round((score - low) / (high - low) * _MILLION)
+    elif kind in _PROMOTERS:
+        if score >= _PROMOTER_MIN:
+            values[_PROMOTERS[kind]] = 1
+        elif score <= _DETRACTOR_MAX:
+            values[_DETRACTORS[kind]] = 1
+    cell = Cell(rep=feedback.rep_id or "", team=feedback.team_id or "", region=feedback.region or "")
+    return [Contribution(cell, feedback.received_at_ms, values)]
+
+
+def _spend(spend: SpendState, rules: FoldRules) -> Contributions:
+    """Spread the amount evenly over its local days; the first days carry the minor units left over."""
+    currency = spend.currency or rules.currency
+    amount_minor = _minor(spend.amount, currency)
+    if not amount_minor:
+        return []
+    cell = Cell(
+        rep=spend.rep_id or "",
+        team=spend.team_id or "",
+        source=spend.source or "",
+        region=spend.region or "",
+        currency=currency,
+    )
+    if spend.from_on is None or spend.to_on is None or spend.from_on >= spend.to_on:
+        at_ms = spend.recorded_at_ms
+        if spend.from_on is not None:
+            at_ms = rules.calendar.instant_ms(spend.from_on)
+        return [] if at_ms is None else [Contribution(cell, at_ms, {SPEND: amount_minor})]
+    days = min((spend.to_on - spend.from_on).days, SPEND_DAYS_MAX)
+    share, left_over = divmod(amount_minor, days)
+    return [
+        Contribution(cell, rules.calendar.instant_ms(spend.from_on + timedelta(days=day)), {SPEND: minor})
+        for day in range(days)
+        if (minor := share + (day < left_over))
+    ]

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct
 
+from metrics.reference import Reference
 from streams.events import (
+    AccountChanges,
     ActivityChanges,
     ActivityKind,
     Changes,
@@ -18,7 +20,12 @@ from streams.events import (
     DealStatus,
     EntityKind,
     Event,
+    FeedbackChanges,
+    FeedbackKind,
+    FeedbackScale,
     LeadChanges,
+    ReferenceChanges,
+    SpendChanges,
 )
 
 Stamp = tuple[int, str]
@@ -86,21 +93,58 @@ class ActivityState(EntityState, array_like=True, kw_only=True, gc=False):
     completed_at_ms: int | None = None
 
 
-State = DealState | LeadState | ActivityState
+class AccountState(EntityState, array_like=True, kw_only=True, gc=False):
+    active_from_ms: int | None = None
+    churned_at_ms: int | None = None
+    products: tuple[str, ...] | None = None
+    merged_into: str | None = None
 
-_STATE: Final[dict[EntityKind, type[DealState] | type[LeadState] | type[ActivityState]]] = {
+
+class FeedbackState(EntityState, array_like=True, kw_only=True, gc=False):
+    kind: FeedbackKind | None = None
+    score: float | None = None
+    scale: FeedbackScale | None = None
+    account_id: str | None = None
+    received_at_ms: int | None = None
+
+
+class SpendState(EntityState, array_like=True, kw_only=True, gc=False):
+    amount: Decimal | None = None
+    currency: str | None = None
+    category: str | None = None
+    source: str | None = None
+    from_on: date | None = None
+    to_on: date | None = None
+    recorded_at_ms: int | None = None
+
+
+class ReferenceState(EntityState, array_like=True, kw_only=True, gc=False):
+    record: Reference | None = None
+
+
+State = DealState | LeadState | ActivityState | AccountState | FeedbackState | SpendState | ReferenceState
+
+STATES: Final[dict[EntityKind, type[State]]] = {
     EntityKind.DEAL: DealState,
     EntityKind.LEAD: LeadState,
     EntityKind.ACTIVITY: ActivityState,
+    EntityKind.ACCOUNT: AccountState,
+    EntityKind.FEEDBACK: FeedbackState,
+    EntityKind.SPEND: SpendState,
+    EntityKind.REFERENCE: ReferenceState,
 }
 # Field order decides what an index in `stamp_of` means: a change is a new FOLD_VERSION.
 FIELDS: Final[dict[EntityKind, tuple[str, ...]]] = {
     EntityKind.DEAL: DealChanges.__struct_fields__,
     EntityKind.LEAD: LeadChanges.__struct_fields__,
     EntityKind.ACTIVITY: ActivityChanges.__struct_fields__,
+    EntityKind.ACCOUNT: AccountChanges.__struct_fields__,
+    EntityKind.FEEDBACK: FeedbackChanges.__struct_fields__,
+    EntityKind.SPEND: SpendChanges.__struct_fields__,
+    EntityKind.REFERENCE: ReferenceChanges.__struct_fields__,
 }
 assert all(len(fields) < _NEVER for fields in FIELDS.values())
-assert all(set(FIELDS[kind]) <= set(_STATE[kind].__struct_fields__) for kind in EntityKind)
+assert all(set(FIELDS[kind]) <= set(STATES[kind].__struct_fields__) for kind in EntityKind)
 
 
 class Write(NamedTuple):
@@ -134,7 +178,7 @@ def new_state(event: Event) -> State:
         else:
             stamp_of.append(0)
             values[name] = value
-    return _STATE[event.kind](
+    return STATES[event.kind](
         first_seen_ms=event.time_ms,
         last_seen_ms=event.time_ms,
         stamps=[(event.time_ms, event.event_id)],

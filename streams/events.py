@@ -12,11 +12,17 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from metrics.reference import Reference
+
 
 class EntityKind(StrEnum):
     DEAL = "deal"
     LEAD = "lead"
     ACTIVITY = "activity"
+    ACCOUNT = "account"
+    FEEDBACK = "feedback"
+    SPEND = "spend"
+    REFERENCE = "reference"
 
 
 DealStatus = Literal["open", "won", "lost"]
@@ -89,7 +95,66 @@ class ActivityChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     deleted: bool | UnsetType = UNSET
 
 
-Changes = DealChanges | LeadChanges | ActivityChanges
+class AccountChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    rep_id: str | None | UnsetType = UNSET
+    team_id: str | None | UnsetType = UNSET
+    region: str | None | UnsetType = UNSET
+    active_from_ms: int | None | UnsetType = UNSET
+    churned_at_ms: int | None | UnsetType = UNSET
+    products: tuple[str, ...] | None | UnsetType = UNSET
+    merged_into: str | None | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+
+
+FeedbackKind = Literal["csat", "nps", "enps", "pulse"]
+FeedbackScale = Literal["0-10", "1-10", "1-5"]
+
+
+class FeedbackChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One answer. Its own time is the newest `received` event's: `received_at_ms`."""
+
+    kind: FeedbackKind | None | UnsetType = UNSET
+    score: float | None | UnsetType = UNSET
+    scale: FeedbackScale | None | UnsetType = UNSET
+    rep_id: str | None | UnsetType = UNSET
+    team_id: str | None | UnsetType = UNSET
+    region: str | None | UnsetType = UNSET
+    account_id: str | None | UnsetType = UNSET
+    received_at_ms: int | None | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+
+
+class SpendChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Sales and marketing cost, spread evenly over the local days [from_on, to_on)."""
+
+    amount: Decimal | None | UnsetType = UNSET
+    currency: str | None | UnsetType = UNSET
+    category: str | None | UnsetType = UNSET
+    rep_id: str | None | UnsetType = UNSET
+    team_id: str | None | UnsetType = UNSET
+    region: str | None | UnsetType = UNSET
+    source: str | None | UnsetType = UNSET
+    from_on: date | None | UnsetType = UNSET
+    to_on: date | None | UnsetType = UNSET
+    recorded_at_ms: int | None | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+
+
+class ReferenceChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One reference record. It is replaced whole: the newest record of an id wins."""
+
+    record: Reference
+
+
+Changes = (
+    DealChanges
+    | LeadChanges
+    | ActivityChanges
+    | AccountChanges
+    | FeedbackChanges
+    | SpendChanges
+    | ReferenceChanges
+)
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -17,9 +17,10 @@ from aiokafka.structs import TopicPartition
 from streams.clock import Clock
 from streams.logs import fields
 from streams.ownership import Phase, Step, TooManyReloads, Verdict, is_truncated, within_log
+from streams.rules import FoldRules
 from streams.slot import Offsets, Reader, Slot, WorkerCounts
 from streams.stores.base import Claim, SlotStore, StoreUnavailable
-from streams.table import FoldRules, Record, SlotTable
+from streams.table import Record, SlotTable
 
 log = logging.getLogger(__name__)
 

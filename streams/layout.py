@@ -2,8 +2,9 @@
 
 board     b"c" cell number                 -> the cell, msgpack array of 7 strings
           b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures)
+          b"r" + id                        -> reference record (metrics.reference)
           b"s"                             -> `SlotFacts`
-entities  b"d" | b"l" | b"a" + id          -> entity state of a deal, lead, activity
+entities  one letter by kind + id          -> entity state
           b"t" + table name + NUL + key    -> one row of a Faust table
 
 A change here is a new `FOLD_VERSION` in `streams.settings`.
@@ -16,8 +17,10 @@ from typing import NamedTuple
 import msgspec
 
 from metrics.panes import FINEST, Cell, Resolution
-from streams.entities import ActivityState, DealState, LeadState, State
+from metrics.reference import Reference
+from streams.entities import STATES, State
 from streams.events import EntityKind
+from streams.topics import REFERENCE
 
 FACTS_FIELD = b"s"
 _CELL = struct.Struct(">cI")
@@ -44,12 +47,14 @@ class SlotFacts(msgspec.Struct):
 
     @property
     def newest_event_ms(self) -> int | None:
-        return max(self.newest_ms.values(), default=None)
+        facts = (newest_ms for topic, newest_ms in self.newest_ms.items() if topic != REFERENCE)
+        return max(facts, default=None)
 
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_cell = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _unpack_pane = msgspec.msgpack.Decoder(PaneValues).decode
+_unpack_reference: Callable[[bytes], Reference] = msgspec.msgpack.Decoder(Reference).decode
 _unpack_facts = msgspec.msgpack.Decoder(SlotFacts).decode
 
 
@@ -101,12 +106,18 @@ def unpack_facts(value: bytes) -> SlotFacts:
     return _unpack_facts(value)
 
 
-_ENTITY_PREFIX = {EntityKind.DEAL: b"d", EntityKind.LEAD: b"l", EntityKind.ACTIVITY: b"a"}
+_ENTITY_PREFIX = {
+    EntityKind.DEAL: b"d",
+    EntityKind.LEAD: b"l",
+    EntityKind.ACTIVITY: b"a",
+    EntityKind.ACCOUNT: b"k",
+    EntityKind.FEEDBACK: b"f",
+    EntityKind.SPEND: b"e",
+    EntityKind.REFERENCE: b"r",
+}
 _KIND_OF_PREFIX = {prefix: kind for kind, prefix in _ENTITY_PREFIX.items()}
 _unpack_entity: dict[EntityKind, Callable[[bytes], State]] = {
-    EntityKind.DEAL: msgspec.msgpack.Decoder(DealState).decode,
-    EntityKind.LEAD: msgspec.msgpack.Decoder(LeadState).decode,
-    EntityKind.ACTIVITY: msgspec.msgpack.Decoder(ActivityState).decode,
+    kind: msgspec.msgpack.Decoder(state).decode for kind, state in STATES.items()
 }
 
 
@@ -126,6 +137,22 @@ def pack_entity(state: State) -> bytes:
 
 def unpack_entity(kind: EntityKind, value: bytes) -> State:
     return _unpack_entity[kind](value)
+
+
+def reference_field(record_id: str) -> bytes:
+    return b"r" + record_id.encode()
+
+
+def is_reference(field: bytes) -> bool:
+    return field[:1] == b"r"
+
+
+def pack_reference(record: Reference) -> bytes:
+    return _pack(record)
+
+
+def unpack_reference(value: bytes) -> Reference:
+    return _unpack_reference(value)
 
 
 def row_field(table: str, key: bytes) -> bytes:

@@ -25,10 +25,11 @@ from streams.app import fold_rules
 from streams.clock import Clock, SystemClock
 from streams.kafka_client import client_options
 from streams.logs import fields
+from streams.rules import FoldRules
 from streams.settings import Settings
 from streams.stores.base import Mark, Outcome, StoreUnavailable
 from streams.stores.redis import RedisStore
-from streams.table import FoldRules, SlotTable
+from streams.table import SlotTable
 from streams.topics import SOURCES
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.decode import TYPES, Headers, decode
+from streams.decode import Headers, decode
 from streams.events import ActivityChanges, Event, Ignored, Reason, Rejected
 from streams.topics import TOPIC_OF_KIND
+from streams.wire import TYPES
 
 
 class Routed(NamedTuple):
@@ -30,7 +31,7 @@ def route(value: bytes, headers: Headers = ()) -> Routed | Rejected:
         return Rejected(Reason.MALFORMED, str(error)[:200])
     if name not in TYPES:
         return Rejected(Reason.NOT_CLOUDEVENT, f"$.type {name[:80]!r} is not an event type of the contract")
-    kind = TYPES[name][0]
+    kind = TYPES[name].kind
     event = decode(value, headers, kind=kind)
     if isinstance(event, Rejected):
         return event

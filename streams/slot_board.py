@@ -1,8 +1,10 @@
 """One slot's board as last seen: images and changes in, the differences they make out. Reads no store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from metrics.panes import Cell
+from metrics.reference import Reference
 from streams import layout
 from streams.pane_log import Rows
 from streams.stores.base import NO_MARK, Board, BoardChange, Mark
@@ -35,6 +37,8 @@ class SlotBoard:
     loaded: bool = False
     offsets: dict[str, int] = field(default_factory=dict)
     facts: layout.SlotFacts = field(default_factory=layout.SlotFacts)
+    references: dict[str, Reference] = field(default_factory=dict)
+    """Reference records by their id."""
     _cells: dict[int, int] = field(default_factory=dict)  # the slot's cell number -> the number in the index
     _panes: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -63,6 +67,8 @@ class SlotBoard:
             if self._panes.get(name) != packed or cells[key.cell] != self._cells[key.cell]:
                 rows.add(key.start_ms, cells[key.cell], _NOTHING, layout.unpack_pane(packed))
         self._cells, self._panes = cells, panes
+        self.references = {}
+        self._take_references(fields)
         facts = fields.get(layout.FACTS_FIELD)
         self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
         self.mark, self.offsets = board.mark, board.offsets if self.loaded else {}
@@ -81,6 +87,7 @@ class SlotBoard:
         for name in change.delete:
             if layout.is_pane(name):
                 self._set_pane(rows, name, None)
+        self._take_references(change.set)
         facts = change.set.get(layout.FACTS_FIELD)
         if facts is not None:
             self.facts = layout.unpack_facts(facts)
@@ -97,6 +104,13 @@ class SlotBoard:
                 if self._cells.setdefault(layout.cell_number(name), number) != number:
                     return False
         return True
+
+    def _take_references(self, fields: Mapping[bytes, bytes]) -> None:
+        """Learn reference records. They are replaced, never deleted."""
+        for name, packed in fields.items():
+            if layout.is_reference(name):
+                record = layout.unpack_reference(packed)
+                self.references[record.id] = record
 
     def _set_pane(self, rows: Rows, name: bytes, packed: bytes | None) -> None:
         key = layout.pane_key(name)

@@ -5,19 +5,27 @@ with the offsets it came from. Never awaits, never reads a clock, knows no store
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from metrics.panes import DayStart
 from streams import layout
 from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
-from streams.entities import ActivityState, State, apply_merge, new_state, plan_merge
+from streams.entities import ActivityState, ReferenceState, State, apply_merge, new_state, plan_merge
 from streams.events import EntityKind, Event, Ignored, Reason, Rejected
 from streams.pane_store import PaneStore
+from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
 
+_RETAINED = (
+    EntityKind.DEAL,
+    EntityKind.LEAD,
+    EntityKind.ACCOUNT,
+    EntityKind.FEEDBACK,
+    EntityKind.SPEND,
+)
+"""Forgotten with all they contributed once nothing was heard of them for the retention time."""
 _UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
 _BEGINNING_OF_TIME_MS = -(1 << 62)
 
@@ -37,19 +45,6 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Headers: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FoldRules:
-    """Everything from the settings that decides what the panes hold."""
-
-    day_start: DayStart
-    currency: str = "USD"
-    stage_probability: dict[str, float] = field(default_factory=dict)
-    retention_ms: int = 800 * 86_400_000
-    activity_horizon_ms: int = 35 * 86_400_000
-    panes_max: int = 200_000
-    clock: Literal["wall", "event"] = "wall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ class SlotTable:
         facts = claim.board.get(layout.FACTS_FIELD)
         self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
         self._panes = PaneStore(
-            day_start=rules.day_start,
+            day_start=rules.calendar.day_start_ms,
             panes_max=rules.panes_max,
             resolution=layout.resolution_of(self.facts),
         )
@@ -142,8 +137,12 @@ class SlotTable:
         if event.unknown_fields:
             self._count("ignored", _UNKNOWN_FIELD, event.unknown_fields)
         newest_ms = self.facts.newest_ms.get(topic, _BEGINNING_OF_TIME_MS)
-        base_ms = newest_ms if self._rules.clock == "event" else now_ms
-        refused = check_times(event, now_ms=now_ms, oldest_ms=base_ms - self._rules.retention_ms)
+        if event.kind is EntityKind.REFERENCE:
+            oldest_ms = _BEGINNING_OF_TIME_MS  # what holds until it is replaced never grows too old
+        else:
+            base_ms = newest_ms if self._rules.clock == "event" else now_ms
+            oldest_ms = base_ms - self._rules.retention_ms
+        refused = check_times(event, now_ms=now_ms, oldest_ms=oldest_ms)
         if refused is None and event.kind is EntityKind.ACTIVITY:
             refused = self._refuse_activity(event, newest_ms - self._rules.activity_horizon_ms)
         if refused is None and event.time_ms > newest_ms:
@@ -192,8 +191,7 @@ class SlotTable:
         return True
 
     def _contributions(self, state: State) -> Contributions:
-        rules = self._rules
-        return contribute(state, currency=rules.currency, stage_probability=rules.stage_probability)
+        return contribute(state, self._rules)
 
     def _count(self, group: str, name: str, count: int = 1) -> None:
         if count:
@@ -246,6 +244,9 @@ class SlotTable:
                 entities_del.append(layout.entity_field(kind, entity_id))
             else:
                 entities_set[layout.entity_field(kind, entity_id)] = layout.pack_entity(state)
+                if type(state) is ReferenceState and state.record is not None:
+                    # Readers of the board need the record itself; it contributes to no pane.
+                    board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
         for table, key in self._dirty_rows:
             row = self._rows.get(table, {}).get(key)
             if row is None:
@@ -297,7 +298,7 @@ class SlotTable:
         newest_ms = self.facts.newest_event_ms
         base_ms = now_ms if self._rules.clock == "wall" or newest_ms is None else newest_ms
         oldest_ms = base_ms - self._rules.retention_ms
-        for kind in (EntityKind.DEAL, EntityKind.LEAD):
+        for kind in _RETAINED:
             entities = self._entities[kind]
             for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
                 self._panes.retract(self._contributions(entities[entity_id]))

@@ -9,8 +9,9 @@ from typing import NamedTuple, Self
 
 from metrics.panes import Cell
 from streams import layout
+from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
-from streams.table import FoldRules, SlotTable
+from streams.table import SlotTable
 from tests.histories import Event, delivery
 
 

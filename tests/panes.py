@@ -7,6 +7,7 @@ import numpy as np
 
 from metrics.measures import BY_NAME, Kind, histogram_key
 from metrics.panes import FINEST, Cell, FeedState, PaneLog, Resolution
+from metrics.reference import Reference
 
 READY = FeedState(slots_expected=1, slots_loaded=1, definition_version="test")
 
@@ -28,8 +29,10 @@ class FakeReader:
         *,
         resolutions: Sequence[Resolution] = (FINEST,),
         state: FeedState = READY,
+        references: Sequence[Reference] = (),
     ) -> None:
         self.feed = state
+        self.known = references
         self.slots = resolutions
         self.number = 0
         self.put(rows)
@@ -58,6 +61,9 @@ class FakeReader:
 
     def resolutions(self) -> Sequence[Resolution]:
         return self.slots
+
+    def references(self) -> Sequence[Reference]:
+        return self.known
 
     def state(self) -> FeedState:
         return self.feed

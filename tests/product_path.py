@@ -11,9 +11,10 @@ from metrics.calendar import Calendar
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.snapshot import SnapshotConfig, take_snapshot
 from streams.board import BoardFollower
+from streams.rules import FoldRules
 from streams.stores.base import Outcome
 from streams.stores.memory import MemoryStore
-from streams.table import FoldRules, Record, SlotTable
+from streams.table import Record, SlotTable
 from tests.folding import LogRecord
 from tests.histories import DAY_MS, Event, delivery
 from tests.oracle import ERROR_OF_QUANTILE, Answer, Sample
@@ -38,7 +39,7 @@ def calendar_of(floor: Floor) -> Calendar:
 
 def rules_of(floor: Floor, *, panes_max: int = 200_000) -> FoldRules:
     return FoldRules(
-        day_start=calendar_of(floor).day_start_ms,
+        calendar=calendar_of(floor),
         currency=floor.currency,
         stage_probability=dict(floor.stage_probability),
         # The oracle knows no horizon: nothing the tests make up is too old.

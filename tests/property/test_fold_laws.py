@@ -16,7 +16,7 @@ from streams.entities import State, merge
 from streams.events import EntityKind
 from streams.events import Event as Decoded
 from streams.pane_store import PaneStore
-from streams.table import FoldRules
+from streams.rules import FoldRules
 from streams.topics import KIND_OF_TOPIC
 from tests.folding import Panes, Slots
 from tests.histories import DAY_MS, HOUR_MS, Event, cloud_event, delivery, histories
@@ -24,7 +24,7 @@ from tests.histories import DAY_MS, HOUR_MS, Event, cloud_event, delivery, histo
 T0 = int(datetime(2026, 3, 8, 4, 30, tzinfo=UTC).timestamp()) * 1000
 TIMES = (T0, T0 + 1, T0 + HOUR_MS, T0 + DAY_MS, T0 - 40 * DAY_MS)
 RULES = FoldRules(
-    day_start=Calendar("America/New_York").day_start_ms,
+    calendar=Calendar("America/New_York"),
     stage_probability={"proposal": 0.4, "closing": 0.8},
     activity_horizon_ms=800 * DAY_MS,
 )
@@ -135,18 +135,18 @@ def states_of(events: Sequence[Event]) -> dict[tuple[EntityKind, str], State]:
 
 @given(histories(TIMES), histories(TIMES))
 def test_retracting_undoes_exactly_what_adding_did(first: list[Event], second: list[Event]) -> None:
-    store = PaneStore(day_start=RULES.day_start, panes_max=1_000)
+    store = PaneStore(day_start=RULES.calendar.day_start_ms, panes_max=1_000)
 
     def contributions(events: list[Event]) -> Iterator[State]:
         yield from states_of(events).values()
 
     for state in contributions(first):
-        store.add(contribute(state, currency="USD", stage_probability={}))
+        store.add(contribute(state, FoldRules(calendar=Calendar("UTC"))))
     before = {key: dict(pane) for key, pane in store.panes.items()}
     for state in contributions(second):
-        store.add(contribute(state, currency="USD", stage_probability={}))
+        store.add(contribute(state, FoldRules(calendar=Calendar("UTC"))))
     for state in contributions(second):
-        store.retract(contribute(state, currency="USD", stage_probability={}))
+        store.retract(contribute(state, FoldRules(calendar=Calendar("UTC"))))
     assert store.panes == before
 
 

@@ -14,10 +14,11 @@ from aiokafka.structs import TopicPartition
 from streams.checkpointer import Checkpointer
 from streams.clock import ManualClock
 from streams.keeper import Keeper
+from streams.rules import FoldRules
 from streams.slot import Offsets
 from streams.stores.base import Board, Claim, Commit, Mark, Outcome
 from streams.stores.memory import MemoryStore
-from streams.table import DeadLetter, FoldRules
+from streams.table import DeadLetter
 from tests.folding import LogRecord
 
 STEP_SECONDS_MAX = 0.05

@@ -25,9 +25,10 @@ from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams import layout
 from streams.clock import ManualClock
+from streams.rules import FoldRules
 from streams.stores.base import Claim
 from streams.stores.memory import MemoryStore
-from streams.table import FoldRules, SlotTable
+from streams.table import SlotTable
 from streams.topics import SOURCES
 from tests.folding import Checkpoint, Panes
 from tests.histories import DAY_MS, Event, Generator, delivery
@@ -89,7 +90,7 @@ class World:
         self.coordinator = asyncio.Lock()
         self.rebalances: list[asyncio.Task[None]] = []
         self.rules = FoldRules(
-            day_start=Calendar("America/New_York").day_start_ms,
+            calendar=Calendar("America/New_York"),
             stage_probability={"proposal": 0.4},
             # Half the lives run with a short horizon, so that activities settle, leave, and come too late.
             activity_horizon_ms=(2 if seed % 2 else 800) * DAY_MS,

@@ -13,8 +13,9 @@ import yaml
 from msgspec import UnsetType
 
 from streams import topics
-from streams.decode import TYPES, decode
+from streams.decode import decode
 from streams.events import ActivityChanges, Changes, DealChanges, EntityKind, Event, LeadChanges, Reason
+from streams.wire import TYPES
 from tests.tidy.repository import ROOT
 
 Schema = dict[str, Any]
@@ -100,7 +101,7 @@ def test_channels_are_the_topics() -> None:
 @pytest.mark.parametrize("kind", EntityKind)
 def test_event_types_are_those_that_are_decoded(kind: EntityKind) -> None:
     documented = MESSAGES[f"{kind}Event"]["payload"]["allOf"][1]["properties"]["type"]["enum"]
-    assert set(documented) == {name for name, (of, _) in TYPES.items() if of is kind}
+    assert set(documented) == {name for name, of in TYPES.items() if of.kind is kind}
 
 
 @pytest.mark.parametrize("kind", EntityKind)

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
+from metrics.calendar import Calendar
 from streams.checkpointer import Checkpointer
 from streams.clock import ManualClock
 from streams.keeper import Keeper
+from streams.rules import FoldRules
 from streams.slot import Offsets, Slot
 from streams.stores.memory import MemoryStore
-from streams.table import DeadLetter, FoldRules
+from streams.table import DeadLetter
 from streams.topics import DEALS, SOURCES
 from tests.folding import LogRecord
 
 NOW_MS = 1_750_000_000_000
-RULES = FoldRules(day_start=lambda time_ms: time_ms - time_ms % 86_400_000)
+RULES = FoldRules(calendar=Calendar("UTC"))
 
 
 def partitions(*slots: int) -> set[TopicPartition]:

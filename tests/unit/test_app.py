@@ -45,7 +45,7 @@ def test_fold_rules_follow_the_settings() -> None:
     assert (rules.clock, rules.currency, rules.stage_probability) == ("event", "EUR", {"new": 0.1})
     assert (rules.retention_ms, rules.activity_horizon_ms) == (90 * DAY_MS, 10 * DAY_MS)
     assert rules.panes_max == 5_000
-    assert rules.day_start(DAY_MS) == DAY_MS - (5 * 60 + 30) * 60_000
+    assert rules.calendar.day_start_ms(DAY_MS) == DAY_MS - (5 * 60 + 30) * 60_000
 
 
 def test_credentials_pass_through_to_faust() -> None:

@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from streams import decode as contract
 from streams.column_rows import RowError, RowMapper
 from streams.columns import TARGETS, ColumnMap, ColumnMapError, check_header, parse_map
 from streams.decode import decode
-from streams.events import EntityKind, Event
+from streams.events import Event
+from streams.wire import TYPES
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -41,8 +41,9 @@ def data_of(
 
 
 def test_targets_are_exactly_the_fields_of_the_contract() -> None:
-    for kind in EntityKind:
-        assert TARGETS[kind].keys() | {f"{kind}_id"} == contract._KNOWN_FIELDS[kind]
+    for kind, fields in TARGETS.items():
+        (form,) = {known.form for known in TYPES.values() if known.kind is kind}
+        assert fields.keys() | {form.id_field} == form.known
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,22 @@
 """contribute: what each state of an entity adds to the panes."""
 
+from datetime import date
 from decimal import Decimal
 
+import pytest
+
+from metrics.calendar import Calendar
 from metrics.measures import BY_NAME, BY_NUMBER, Kind, bucket_value, split_histogram_key
 from streams.contribute import contribute
 from streams.entities import merge
-from streams.events import ActivityChanges, Changes, DealChanges, EntityKind, Event, LeadChanges
+from streams.events import ActivityChanges, Changes, DealChanges, EntityKind, Event, FeedbackChanges, FeedbackKind, FeedbackScale, LeadChanges, SpendChanges
+from streams.rules import FoldRules
 
 DAY_MS = 86_400_000
+
+
+def rules(stages: dict[str, float] | None = None) -> FoldRules:
+    return FoldRules(calendar=Calendar("UTC"), currency="EUR", stage_probability=stages or {})
 
 
 def values_of(
@@ -19,7 +28,7 @@ def values_of(
         state = merge(state, Event(kind, "X", time_ms, f"e{time_ms}", changes))
     assert state is not None
     totals: dict[tuple[str, int], int] = {}
-    for _, time_ms, values in contribute(state, currency="EUR", stage_probability=stages or {}):
+    for _, time_ms, values in contribute(state, rules(stages)):
         for key, value in values.items():
             number = key if key < 1024 else split_histogram_key(key)[0]
             where = (BY_NUMBER[number].name, time_ms)
@@ -50,7 +59,7 @@ def test_won_deal_closes_what_it_opened() -> None:
     assert values["won_cycle", at_ms] == 1
     for measure in BY_NAME.values():
         if measure.kind is Kind.LEVEL:
-            assert values[measure.name, at_ms] == -values[measure.name, 1000]
+            assert values.get((measure.name, at_ms), 0) == -values.get((measure.name, 1000), 0)
 
 
 def test_lost_deal_counts_as_lost_only() -> None:
@@ -104,7 +113,7 @@ def test_stage_probability_serves_deals_without_their_own() -> None:
 def test_cycle_bucket_answers_within_half_a_percent() -> None:
     won = DealChanges(status="won", created_at_ms=0, closed_at_ms=37 * DAY_MS)
     state = merge(None, Event(EntityKind.DEAL, "X", 1, "e", won))
-    keys = [key for _, _, values in contribute(state, currency="EUR", stage_probability={}) for key in values]
+    keys = [key for _, _, values in contribute(state, rules()) for key in values]
     (bucket,) = [split_histogram_key(key)[1] for key in keys if key >= 1024]
     assert abs(bucket_value(bucket) / (37 * DAY_MS) - 1) <= 0.005
 
@@ -131,3 +140,45 @@ def test_connected_call_counts_as_call_conversation_and_talk() -> None:
 
 def test_scheduled_activity_counts_nowhere_until_it_is_completed() -> None:
     assert values_of(EntityKind.ACTIVITY, (7, ActivityChanges(kind="demo", scheduled_at_ms=9))) == {}
+
+
+def test_open_deal_is_overdue_once_the_expected_day_is_over() -> None:
+    opened = DealChanges(amount=Decimal(7), created_at_ms=1000, expected_close_on=date(1970, 1, 3))
+    values = values_of(EntityKind.DEAL, (1000, opened))
+    assert values["overdue", 3 * DAY_MS] == 1
+    assert values["overdue_amount", 3 * DAY_MS] == 700
+    won = DealChanges(status="won", closed_at_ms=4 * DAY_MS)
+    values = values_of(EntityKind.DEAL, (1000, opened), (2000, won))
+    assert values["overdue_amount", 4 * DAY_MS] == -700
+    early = DealChanges(status="won", closed_at_ms=2 * DAY_MS)
+    assert ("overdue", 3 * DAY_MS) not in values_of(EntityKind.DEAL, (1000, opened), (2000, early))
+
+
+def test_spend_is_spread_over_its_days_to_the_last_minor_unit() -> None:
+    spend = SpendChanges(
+        amount=Decimal("1.00"), currency="EUR", from_on=date(1970, 1, 2), to_on=date(1970, 1, 5)
+    )
+    assert values_of(EntityKind.SPEND, (5, spend)) == {
+        ("spend_amount", DAY_MS): 34,
+        ("spend_amount", 2 * DAY_MS): 33,
+        ("spend_amount", 3 * DAY_MS): 33,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "score", "scale", "counted"),
+    [
+        ("csat", 4.0, None, {"csat_answers": 1, "csat_good": 1}),
+        ("csat", 3.0, None, {"csat_answers": 1}),
+        ("nps", 9.0, None, {"nps_answers": 1, "nps_promoters": 1}),
+        ("nps", 8.0, None, {"nps_answers": 1}),
+        ("nps", 6.0, "1-10", {"nps_answers": 1, "nps_detractors": 1}),
+        ("enps", 0.0, None, {"enps_answers": 1, "enps_detractors": 1}),
+        ("pulse", 2.0, "1-5", {"pulse_answers": 1, "pulse_millionths": 250_000}),
+    ],
+)
+def test_an_answer_counts_by_its_kind_and_scale(
+    kind: FeedbackKind, score: float, scale: FeedbackScale | None, counted: dict[str, int]
+) -> None:
+    answer = FeedbackChanges(kind=kind, score=score, scale=scale, received_at_ms=7)
+    assert values_of(EntityKind.FEEDBACK, (7, answer)) == {(name, 7): n for name, n in counted.items()}

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from streams.decode import AMOUNT_MINOR_MAX, RECORD_BYTES_MAX, TYPES, check_times, decode
+from streams.decode import RECORD_BYTES_MAX, check_times, decode
 from streams.events import (
     ActivityChanges,
     DealChanges,
@@ -20,6 +20,8 @@ from streams.events import (
     Reason,
     Rejected,
 )
+from streams.wire import TYPES
+from streams.wire_form import AMOUNT_MINOR_MAX
 
 NOON = "2026-11-21T12:00:00Z"
 NOON_MS = 1_795_262_400_000

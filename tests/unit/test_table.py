@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from metrics.calendar import Calendar
 from metrics.measures import BY_NAME
 from streams import layout
 from streams.events import Reason
+from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
-from streams.table import FoldRules, SlotTable
+from streams.table import SlotTable
 from streams.topics import ACTIVITIES, DEALS
 
 DAY_MS = 86_400_000
 NOW_MS = 1_795_262_400_000  # 2026-11-21T12:00:00Z
-RULES = FoldRules(day_start=lambda time_ms: time_ms - time_ms % DAY_MS)
+RULES = FoldRules(calendar=Calendar("UTC"))
 WON, ACTIVITIES_DONE = BY_NAME["won"].number, BY_NAME["activities_done"].number
 
 
@@ -186,7 +188,7 @@ def test_a_deal_past_retention_takes_its_contributions_along() -> None:
 
 
 def test_event_clock_measures_retention_from_the_newest_event() -> None:
-    rules = FoldRules(day_start=RULES.day_start, clock="event", retention_ms=30 * DAY_MS)
+    rules = FoldRules(calendar=RULES.calendar, clock="event", retention_ms=30 * DAY_MS)
     table = new_table(rules=rules)
     in_2035_ms = NOW_MS + 9 * 365 * DAY_MS
     events = [

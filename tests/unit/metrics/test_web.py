@@ -66,7 +66,7 @@ class FixedSource:
 
     def image(self) -> PaneImage:
         longs, ints = np.array([], dtype=np.int64), np.array([], dtype=np.int32)
-        return PaneImage((), PaneLog(longs, ints, ints, longs), (), FeedState())
+        return PaneImage((), PaneLog(longs, ints, ints, longs), (), (), FeedState())
 
     def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         self.asked.append((as_of_ms, filters))

@@ -1,0 +1,302 @@
+"""The data of deals, leads, activities, accounts, feedback and spend as it is on the wire in, the
+`…Changes` it means out. Pure; sees no bytes of the envelope. `TYPES` lists every event type.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from streams.events import (
+    AccountChanges,
+    ActivityChanges,
+    ActivityKind,
+    Changes,
+    DealChanges,
+    DealStatus,
+    EntityKind,
+    FeedbackChanges,
+    FeedbackKind,
+    FeedbackScale,
+    LeadChanges,
+    Reason,
+    SpendChanges,
+)
+from streams.wire_form import (
+    DURATION_SECONDS_MAX,
+    SPEND_DAYS_MAX,
+    EventType,
+    OptDay,
+    OptMoney,
+    OptProducts,
+    OptText,
+    OptTime,
+    Refused,
+    amount_of,
+    business_ms,
+    currency_of,
+    day_of,
+    form_of,
+    life,
+    products_of,
+    types_of,
+)
+from streams.wire_reference import REFERENCE_TYPES
+
+
+class DealData(Struct, gc=False):
+    deal_id: str = ""
+    status: DealStatus | None | UnsetType = UNSET
+    stage: OptText = UNSET
+    pipeline: OptText = UNSET
+    amount: Decimal | None | UnsetType = UNSET
+    currency: OptText = UNSET
+    cost: Decimal | None | UnsetType = UNSET
+    probability: Annotated[float, Meta(ge=0, le=1)] | None | UnsetType = UNSET
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    account_id: OptText = UNSET
+    lead_id: OptText = UNSET
+    products: OptProducts = UNSET
+    source: OptText = UNSET
+    region: OptText = UNSET
+    created_at: OptTime = UNSET
+    closed_at: OptTime = UNSET
+    expected_close_on: date | None | UnsetType = UNSET
+    merged_into: OptText = UNSET
+
+
+class LeadData(Struct, gc=False):
+    lead_id: str = ""
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    source: OptText = UNSET
+    region: OptText = UNSET
+    account_id: OptText = UNSET
+    deal_id: OptText = UNSET
+    created_at: OptTime = UNSET
+    merged_into: OptText = UNSET
+
+
+class ActivityData(Struct, gc=False):
+    activity_id: str = ""
+    kind: ActivityKind | None | UnsetType = UNSET
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    region: OptText = UNSET
+    deal_id: OptText = UNSET
+    lead_id: OptText = UNSET
+    account_id: OptText = UNSET
+    outcome: OptText = UNSET
+    duration_seconds: Annotated[float, Meta(ge=0, le=DURATION_SECONDS_MAX)] | None | UnsetType = UNSET
+    scheduled_at: OptTime = UNSET
+    due_at: OptTime = UNSET
+    completed_at: OptTime = UNSET
+
+
+class AccountData(Struct, gc=False):
+    account_id: str = ""
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    region: OptText = UNSET
+    active_from: OptTime = UNSET
+    churned_at: OptTime = UNSET
+    products: OptProducts = UNSET
+    merged_into: OptText = UNSET
+
+
+class FeedbackData(Struct, gc=False):
+    feedback_id: str = ""
+    kind: FeedbackKind | None | UnsetType = UNSET
+    score: float | None | UnsetType = UNSET
+    scale: FeedbackScale | None | UnsetType = UNSET
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    region: OptText = UNSET
+    account_id: OptText = UNSET
+
+
+class SpendData(Struct, gc=False, rename={"from_on": "from", "to_on": "to"}):
+    spend_id: str = ""
+    amount: OptMoney = UNSET
+    currency: OptText = UNSET
+    category: OptText = UNSET
+    rep_id: OptText = UNSET
+    team_id: OptText = UNSET
+    region: OptText = UNSET
+    source: OptText = UNSET
+    from_on: OptDay = UNSET
+    to_on: OptDay = UNSET
+
+
+def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
+    status, closed_at_ms = data.status, business_ms(data.closed_at, "closed_at")
+    created_at_ms = business_ms(data.created_at, "created_at")
+    deleted: bool | UnsetType = UNSET
+    merged_into = data.merged_into
+    if action == "created" and created_at_ms is UNSET:
+        created_at_ms = time_ms
+    elif action in ("won", "lost"):
+        status = "won" if action == "won" else "lost"
+        if closed_at_ms is UNSET:
+            closed_at_ms = time_ms
+    elif action == "reopened":
+        status = "open"
+        if closed_at_ms is UNSET:
+            closed_at_ms = None
+    else:
+        deleted, merged_into = life(action, data.deal_id, merged_into)
+    return data.deal_id, DealChanges(
+        status=status,
+        stage=data.stage,
+        pipeline=data.pipeline,
+        amount=amount_of(data.amount, data.currency, "amount"),
+        currency=currency_of(data.currency),
+        cost=amount_of(data.cost, data.currency, "cost"),
+        probability=data.probability,
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        account_id=data.account_id,
+        lead_id=data.lead_id,
+        products=products_of(data.products),
+        source=data.source,
+        region=data.region,
+        created_at_ms=created_at_ms,
+        closed_at_ms=closed_at_ms,
+        expected_close_on=day_of(data.expected_close_on, "expected_close_on"),
+        merged_into=merged_into,
+        deleted=deleted,
+    )
+
+
+def _lead(data: LeadData, action: str, time_ms: int) -> tuple[str, Changes]:
+    created_at_ms = business_ms(data.created_at, "created_at")
+    if action == "created" and created_at_ms is UNSET:
+        created_at_ms = time_ms
+    deleted, merged_into = life(action, data.lead_id, data.merged_into)
+    return data.lead_id, LeadChanges(
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        source=data.source,
+        region=data.region,
+        account_id=data.account_id,
+        deal_id=data.deal_id,
+        created_at_ms=created_at_ms,
+        qualified_at_ms=time_ms if action == "qualified" else UNSET,
+        converted_at_ms=time_ms if action == "converted" else UNSET,
+        disqualified_at_ms=time_ms if action == "disqualified" else UNSET,
+        merged_into=merged_into,
+        deleted=deleted,
+    )
+
+
+def _activity(data: ActivityData, action: str, time_ms: int) -> tuple[str, Changes]:
+    completed_at_ms = business_ms(data.completed_at, "completed_at")
+    if action == "completed" and completed_at_ms is UNSET:
+        completed_at_ms = time_ms
+    deleted, _ = life(action, data.activity_id, UNSET)
+    return data.activity_id, ActivityChanges(
+        kind=data.kind,
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        region=data.region,
+        deal_id=data.deal_id,
+        lead_id=data.lead_id,
+        account_id=data.account_id,
+        outcome=data.outcome,
+        duration_seconds=data.duration_seconds,
+        scheduled_at_ms=business_ms(data.scheduled_at, "scheduled_at"),
+        due_at_ms=business_ms(data.due_at, "due_at"),
+        completed_at_ms=completed_at_ms,
+        deleted=deleted,
+    )
+
+
+def _account(data: AccountData, action: str, time_ms: int) -> tuple[str, Changes]:
+    churned_at_ms = business_ms(data.churned_at, "churned_at")
+    if action == "churned" and churned_at_ms is UNSET:
+        churned_at_ms = time_ms
+    elif action == "reactivated" and churned_at_ms is UNSET:
+        churned_at_ms = None
+    deleted, merged_into = life(action, data.account_id, data.merged_into)
+    return data.account_id, AccountChanges(
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        region=data.region,
+        active_from_ms=business_ms(data.active_from, "active_from"),
+        churned_at_ms=churned_at_ms,
+        products=products_of(data.products),
+        merged_into=merged_into,
+        deleted=deleted,
+    )
+
+
+_SCALE_OF_KIND: Final = {"csat": "1-5", "nps": "0-10", "enps": "0-10", "pulse": "1-5"}
+
+
+def _feedback(data: FeedbackData, action: str, time_ms: int) -> tuple[str, Changes]:
+    scale = data.scale if isinstance(data.scale, str) else _SCALE_OF_KIND.get(str(data.kind))
+    if isinstance(data.score, float) and scale is not None:
+        low, high = (int(end) for end in scale.split("-"))
+        if not low <= data.score <= high:
+            raise Refused(Reason.WRONG_TYPE, f"$.data.score is outside its scale {scale}")
+    deleted, _ = life(action, data.feedback_id, UNSET)
+    return data.feedback_id, FeedbackChanges(
+        kind=data.kind,
+        score=data.score,
+        scale=data.scale,
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        region=data.region,
+        account_id=data.account_id,
+        received_at_ms=time_ms if action == "received" else UNSET,
+        deleted=deleted,
+    )
+
+
+def _spend(data: SpendData, action: str, time_ms: int) -> tuple[str, Changes]:
+    from_on, to_on = day_of(data.from_on, "from"), day_of(data.to_on, "to")
+    if isinstance(from_on, date) and isinstance(to_on, date):
+        days = (to_on - from_on).days
+        if not 0 < days <= SPEND_DAYS_MAX:
+            raise Refused(Reason.BAD_TIME, f"$.data.to is not 1 to {SPEND_DAYS_MAX} days after $.data.from")
+    deleted, _ = life(action, data.spend_id, UNSET)
+    return data.spend_id, SpendChanges(
+        amount=amount_of(data.amount, data.currency, "amount"),
+        currency=currency_of(data.currency),
+        category=data.category,
+        rep_id=data.rep_id,
+        team_id=data.team_id,
+        region=data.region,
+        source=data.source,
+        from_on=from_on,
+        to_on=to_on,
+        recorded_at_ms=time_ms if action == "recorded" else UNSET,
+        deleted=deleted,
+    )
+
+
+_DEAL = form_of(DealData, "deal_id", _deal)
+_LEAD = form_of(LeadData, "lead_id", _lead)
+_ACTIVITY = form_of(ActivityData, "activity_id", _activity)
+_ACCOUNT = form_of(AccountData, "account_id", _account)
+_FEEDBACK = form_of(FeedbackData, "feedback_id", _feedback)
+_SPEND = form_of(SpendData, "spend_id", _spend)
+
+
+TYPES: Final[dict[str, EventType]] = {
+    **types_of(
+        EntityKind.DEAL, _DEAL,
+        "created", "updated", "won", "lost", "reopened", "deleted", "restored", "merged",
+    ),
+    **types_of(
+        EntityKind.LEAD, _LEAD,
+        "created", "updated", "qualified", "converted", "disqualified", "deleted", "restored", "merged",
+    ),
+    **types_of(EntityKind.ACTIVITY, _ACTIVITY, "scheduled", "completed", "updated", "deleted"),
+    **types_of(EntityKind.ACCOUNT, _ACCOUNT, "updated", "churned", "reactivated", "deleted", "merged"),
+    **types_of(EntityKind.FEEDBACK, _FEEDBACK, "received", "deleted"),
+    **types_of(EntityKind.SPEND, _SPEND, "recorded", "deleted"),
+    **REFERENCE_TYPES,
+}  # fmt: skip

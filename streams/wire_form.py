@@ -1,0 +1,152 @@
+"""How one event's data is read: the `WireForm` of an event type, and the checks its fields share. Pure.
+
+Knows no event type; `streams.wire` and `streams.wire_reference` list them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from metrics.money import exponent_of
+from streams.events import Changes, EntityKind, Reason, Rejected
+
+AMOUNT_MINOR_MAX = 1 << 53
+EARLIEST_BUSINESS_TIME_MS = 315_532_800_000  # 1980-01-01: before it, a time is a zero or a typing error
+DURATION_SECONDS_MAX = 366 * 86_400
+EARLIEST_DAY, LATEST_DAY = date(1980, 1, 1), date(2200, 1, 1)
+SPEND_DAYS_MAX = 3660
+
+Text = Annotated[str, Meta(max_length=256)]
+Time = Annotated[datetime, Meta(tz=True)]
+OptText = Text | None | UnsetType
+OptTime = Time | None | UnsetType
+OptMoney = Decimal | None | UnsetType
+OptDay = date | None | UnsetType
+OptProducts = list[Text] | Text | None | UnsetType
+
+
+class Refused(Exception):
+    """Carries a `Rejected` out of the nested checks of one record."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.rejected = Rejected(reason, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class WireForm:
+    """How the data of one kind of event is read. `decode` gives (entity id, changes, unknown fields)."""
+
+    data: type[Struct]
+    id_field: str
+    changes: Callable[[Any, str, int], tuple[str, Changes]]
+    strict: "msgspec.json.Decoder[Any]"
+    lenient: "msgspec.json.Decoder[Any]"
+    known: frozenset[str]
+
+    def decode(self, raw: bytes | Raw, action: str, time_ms: int) -> tuple[str, Changes, int]:
+        """Raise `msgspec.ValidationError` or `Refused` for data that cannot be used."""
+        unknown = 0
+        try:
+            data = self.strict.decode(raw)
+        except msgspec.ValidationError as error:
+            if "unknown field" not in str(error):
+                raise
+            data = self.lenient.decode(raw)
+            unknown = len(msgspec.json.decode(raw).keys() - self.known)
+        entity_id, changes = self.changes(data, action, time_ms)
+        return entity_id, changes, unknown
+
+
+def form_of(
+    data: type[Struct], id_field: str, changes: Callable[[Any, str, int], tuple[str, Changes]]
+) -> WireForm:
+    strict = msgspec.defstruct(f"Strict{data.__name__}", [], bases=(data,), forbid_unknown_fields=True)
+    return WireForm(
+        data,
+        id_field,
+        changes,
+        msgspec.json.Decoder(strict),
+        msgspec.json.Decoder(data),
+        frozenset(data.__struct_encode_fields__),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    kind: EntityKind
+    action: str
+    form: WireForm
+
+
+def types_of(kind: EntityKind, form: WireForm, *actions: str) -> dict[str, EventType]:
+    return {f"sales.{kind}.{action}": EventType(kind, action, form) for action in actions}
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def life(
+    action: str, entity_id: str, merged_into: str | None | UnsetType
+) -> tuple[bool | UnsetType, str | None | UnsetType]:
+    """Return what an action writes into the registers `deleted` and `merged_into`."""
+    if action == "deleted":
+        return True, merged_into
+    if action == "restored":
+        return False, None
+    if action == "merged" and not merged_into:
+        raise Refused(Reason.MISSING_ID, "$.data.merged_into is missing")
+    if merged_into and merged_into == entity_id:
+        raise Refused(Reason.WRONG_TYPE, "$.data.merged_into names the record itself")
+    return UNSET, merged_into
+
+
+def ms_of(moment: datetime) -> int:
+    """Return UTC milliseconds, rounded down; integer arithmetic, since floats lose the last one."""
+    since = moment - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+
+
+def business_ms(moment: OptTime, field: str) -> int | None | UnsetType:
+    if moment is UNSET or moment is None:
+        return moment
+    time_ms = ms_of(moment)
+    if time_ms < EARLIEST_BUSINESS_TIME_MS:
+        raise Refused(Reason.BAD_TIME, f"$.data.{field} is before 1980")
+    return time_ms
+
+
+def amount_of(
+    amount: Decimal | None | UnsetType, currency: OptText, field: str
+) -> Decimal | None | UnsetType:
+    if amount is UNSET or amount is None:
+        return amount
+    if not amount.is_finite() or amount < 0:
+        raise Refused(Reason.BAD_AMOUNT, f"$.data.{field} is negative or not a number")
+    exponent = exponent_of(currency) if isinstance(currency, str) else None
+    if amount > Decimal(AMOUNT_MINOR_MAX).scaleb(-(2 if exponent is None else exponent)):
+        raise Refused(Reason.BAD_AMOUNT, f"$.data.{field} is beyond 2**53 minor units")
+    return amount
+
+
+def currency_of(currency: OptText) -> OptText:
+    if isinstance(currency, str) and exponent_of(currency) is None:
+        raise Refused(Reason.WRONG_TYPE, "$.data.currency is not an ISO 4217 code")
+    return currency
+
+
+def products_of(products: OptProducts) -> tuple[str, ...] | None | UnsetType:
+    if isinstance(products, str):
+        return (products,)
+    return tuple(sorted(set(products))) if isinstance(products, list) else products
+
+
+def day_of(day: OptDay, field: str) -> OptDay:
+    if isinstance(day, date) and not EARLIEST_DAY <= day < LATEST_DAY:
+        raise Refused(Reason.BAD_TIME, f"$.data.{field} is not between {EARLIEST_DAY} and {LATEST_DAY}")
+    return day
