@@ -143,6 +143,24 @@ async def test_a_restarted_redis_has_no_scripts_and_gets_them_again(
     assert (await store.claim(0)).seq == 1
 
 
+async def test_a_claim_overtaken_while_it_loads_is_not_handed_out(
+    server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await store.claim(0)
+    await store.commit(0, step(first, 0))
+    rival, scan = server.store(), RedisStore._scan
+
+    async def overtaken(loading: RedisStore, key: str) -> dict[bytes, bytes]:
+        if loading is store:
+            await rival.commit(0, step(await rival.claim(0), 1, {b"c": b"rival's"}))
+        return await scan(loading, key)
+
+    monkeypatch.setattr(RedisStore, "_scan", overtaken)
+    with pytest.raises(StoreUnavailable, match="changed hands"):
+        await store.claim(0)
+    await rival.close()
+
+
 # Check
 
 
