@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
+from metrics.panes import Cell
 from streams import embedded
+from streams.board import BoardFollower
 from streams.stores import redis as redis_store
 from streams.stores.base import Claim, Commit, Outcome, StoreMisconfigured, StoreUnavailable
 from streams.stores.redis import RedisStore
+from tests.boards import Writer, sums_of_log
 
 NAMESPACE = "floor"
 
@@ -272,16 +276,21 @@ async def test_a_subscription_that_was_cut_says_so(server: Server, store: RedisS
         assert (await anext(changes)).seq == 1
 
 
-async def test_a_quiet_subscription_stays(
-    server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_store, "_SILENCE_SECONDS", 0.05)
+async def test_a_quiet_subscription_stays(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "_SILENCE_SECONDS", 1.0)
+    asked, ping = asyncio.Event(), PubSub.ping
+
+    async def counted(pubsub: PubSub) -> None:
+        if asked_once:
+            asked.set()
+        asked_once.append(True)
+        await ping(pubsub)
+
+    asked_once: list[bool] = []
+    monkeypatch.setattr(PubSub, "ping", counted)
     async with store.follow() as changes:
         waiting = asyncio.ensure_future(anext(changes))
-        done, _ = await asyncio.wait(
-            [waiting], timeout=0.5
-        )  # many silences long: each is asked, each answered
-        assert not done
+        await asked.wait()  # the first silence was asked about and answered
         claim = await store.claim(0)
         await store.commit(0, step(claim, 0))
         assert (await waiting).seq == 1
@@ -292,6 +301,33 @@ async def test_a_subscription_without_a_sign_of_life_is_given_up(
 ) -> None:
     async with store.follow() as changes:
         monkeypatch.setattr(redis_store, "_SILENCE_SECONDS", 0.2)
-        await server.say("CLIENT PAUSE", 1_500, "ALL")
-        with pytest.raises(StoreUnavailable, match="silent"):
-            await anext(changes)
+        os.killpg(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="silent"):
+                await anext(changes)
+        finally:
+            os.killpg(server.pid, signal.SIGCONT)
+
+
+async def test_the_board_follower_gets_over_a_cut_subscription(server: Server, store: RedisStore) -> None:
+    writer, cell = await Writer.of(store, 0), Cell(rep="a")
+    reader = server.store()
+    follower = BoardFollower(reader, slots=1, definition_version="v1")
+    running = asyncio.create_task(follower.run())
+
+    async def holds(offset: int) -> None:
+        async with asyncio.timeout(60):
+            while not (follower.connected and follower.state().offsets == {"sales.deals": {0: offset}}):
+                await asyncio.sleep(0.01)
+
+    await writer.commit(1, {(cell, 5): {1: 1}})
+    await holds(1)
+    await writer.commit(2, {(cell, 6): {1: 2}})
+    await holds(2)
+    await server.say("CLIENT KILL", "TYPE", "pubsub")
+    await writer.commit(3, {(cell, 7): {1: 4}}, delete=1)
+    await holds(3)
+    assert sums_of_log(follower) == {(cell, 6, 1): 2, (cell, 7, 1): 4}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await reader.close()
