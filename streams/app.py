@@ -288,10 +288,10 @@ async def _until_there(
 
 @asynccontextmanager
 async def _serving(status: WorkerStatus, host: str, port: int) -> AsyncIterator[int]:
-    runner = web.AppRunner(doors(status), access_log=None, handle_signals=False)
+    runner = web.AppRunner(doors(status), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:

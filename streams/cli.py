@@ -188,12 +188,15 @@ def topics(load: Load, action: str, as_json: bool) -> None:
 
 @cli.command(**example("salesfloor rebuild --kafka broker:9092 --redis redis://cache:6379/0"))
 @CLOCK
+@click.option(
+    "--allow-missing", is_flag=True, help="Go on although the topics no longer hold their oldest records."
+)
 @with_settings
-def rebuild(load: Load, clock: str | None) -> None:
+def rebuild(load: Load, clock: str | None, allow_missing: bool) -> None:
     """Fold everything again from the topics beside the live state, then switch to it."""
     from streams.commands import records
 
-    records.rebuild(load(clock=clock))
+    records.rebuild(load(clock=clock), allow_missing=allow_missing)
 
 
 @cli.command(**example("salesfloor check\nsalesfloor check --config salesfloor.toml --connect"))

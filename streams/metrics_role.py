@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
+from metrics.reference import Reference
 from metrics.service import SnapshotService
 from metrics.web.app import create_app
 from streams.board import BoardFollower
@@ -54,6 +55,9 @@ class LateReader:
 
     def resolutions(self) -> Sequence[Resolution]:
         return () if self.follower is None else self.follower.resolutions()
+
+    def references(self) -> Sequence[Reference]:
+        return () if self.follower is None else self.follower.references()
 
     def state(self) -> FeedState:
         return FeedState() if self.follower is None else self.follower.state()

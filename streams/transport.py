@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -100,6 +100,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = _NoReadOffsets()
+        self._fetch_errors = 0
 
     @property
     def keeper(self) -> SlotKeeper:
@@ -120,6 +121,11 @@ class BatchConsumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             self.keeper.out_of_range(error.args[0])
             return
+        except KafkaError as error:
+            # A coordinator's error also ends a fetch that waits. The watchdog heals it; crashing would not.
+            await self._bear(error)
+            return
+        self._fetch_errors = 0
         if records is None or self.should_stop:
             return
         for tp, batch in records.items():
@@ -145,6 +151,14 @@ class BatchConsumer(driver.Consumer):
                         generation_id=generation_id,
                     ),
                 )
+
+    async def _bear(self, error: KafkaError) -> None:
+        self._fetch_errors += 1
+        self.keeper.coordinator_error(error)
+        log.warning(fields("fetch failed", error=type(error).__name__, in_a_row=self._fetch_errors))
+        if self._fetch_errors >= COORDINATOR_ERRORS_MAX:
+            raise error
+        await self.sleep(COORDINATOR_CHECK_SECONDS)
 
     async def perform_seek(self) -> None:
         """Seek to where the slots' checkpoints end. The only place where a seek survives a rebalance."""

@@ -24,7 +24,7 @@ VERSION = "test"
 
 # What the oracle calls by the KPI's name alone, the catalogue lists as a KPI of its own.
 NAME_IN_CATALOGUE: Mapping[tuple[str, float | None], str] = {("sales_cycle", None): "sales_cycle_mean"}
-NOT_TOLD = {"win_rate_value", ERROR_OF_QUANTILE}
+NOT_TOLD = {ERROR_OF_QUANTILE}
 
 
 def calendar_of(floor: Floor) -> Calendar:
@@ -98,7 +98,18 @@ def differences(
 
     `left_out` names windows that may be missing, True where only the previous twin may be.
     """
-    return [*_wrong_or_missing(snapshot, expected, left_out or {}), *_unexpected(snapshot, expected)]
+    numbers = numbers_of(snapshot)
+    return [*wrong_or_missing(numbers, expected, left_out or {}), *unexpected(numbers, expected)]
+
+
+def differences_of_json(told: Mapping[str, object], expected: Mapping[Sample, Answer]) -> list[str]:
+    """The same for a snapshot as JSON, which tells a previous number only beside a present one."""
+    numbers = numbers_of_json(told)
+    both = {
+        sample: answer if sample in numbers or sample.kpi in NOT_TOLD else Answer(answer.value, None)
+        for sample, answer in expected.items()
+    }
+    return [*wrong_or_missing(numbers, both, {}), *unexpected(numbers, expected)]
 
 
 NO_ERROR = Answer(None, None)
@@ -120,14 +131,28 @@ def numbers_of(snapshot: KpiSnapshot) -> Numbers:
     return numbers
 
 
+def numbers_of_json(told: Mapping[str, object]) -> Numbers:
+    kpi_of = {name: (kpi, quantile) for (kpi, quantile), name in NAME_IN_CATALOGUE.items()}
+    values = told["values"]
+    assert isinstance(values, list)
+    numbers: Numbers = {}
+    for value in values:
+        kpi, quantile = kpi_of.get(value["kpi"], (value["kpi"], value.get("quantile")))
+        level = value["level"]
+        sample = Sample(kpi, level, value["key"].get(level, ""), value.get("window", ""), quantile)
+        assert sample not in numbers, f"{sample} is told twice"
+        numbers[sample] = (value["value"], value.get("previous"))
+    return numbers
+
+
 def _told(value: float | None) -> float | None:
     return None if value is None or value != value else value
 
 
-def _wrong_or_missing(
-    snapshot: KpiSnapshot, expected: Mapping[Sample, Answer], left_out: Mapping[str | None, bool]
+def wrong_or_missing(
+    numbers: Numbers, expected: Mapping[Sample, Answer], left_out: Mapping[str | None, bool]
 ) -> list[str]:
-    numbers, found = numbers_of(snapshot), []
+    found = []
     for sample, answer in expected.items():
         gone = left_out.get(sample.window or None)
         if sample.kpi in NOT_TOLD or gone is False:
@@ -145,12 +170,11 @@ def _wrong_or_missing(
     return found
 
 
-def _unexpected(snapshot: KpiSnapshot, expected: Mapping[Sample, Answer]) -> list[str]:
-    known = {sample.kpi for sample in expected}
+def unexpected(numbers: Numbers, expected: Mapping[Sample, Answer]) -> list[str]:
     return [
         f"{sample}: {value} is not expected at all"
-        for sample, (value, _) in numbers_of(snapshot).items()
-        if sample.kpi in known and sample not in expected and value
+        for sample, (value, _) in numbers.items()
+        if sample not in expected and value
     ]
 
 

@@ -6,15 +6,17 @@ They are not part of this project. `SALESFLOOR_TEST_DATA` names the folder that 
 
 import csv
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from tests.oracle import Books, Deal, Lead, milliseconds
 from tests.oracle_windows import Floor, instant_of
 
+HOUR = timedelta(hours=1)
 BRAZIL = Floor(zone="America/Sao_Paulo")
 
 
@@ -84,3 +86,11 @@ def olist_books(folder: Path) -> Books:
                 Deal(rep, "", "", "won", won_ms, created_ms, won_ms, Fraction(0), has_amount=False)
             )
     return books
+
+
+def instants(floor: Floor, day: str) -> list[int]:
+    """Return the first moment of the day, and one that is beside it or within the day."""
+    start = datetime.fromisoformat(day)
+    start_ms = instant_of(start, floor)
+    others = (start_ms + 1, start_ms - 1, instant_of(start + 14 * HOUR, floor) + 1234)
+    return [start_ms, others[crc32(f"{floor.zone} {day}".encode()) % 3]]

@@ -132,10 +132,12 @@ def _fate_of(error: Exception) -> tuple[int, bool]:
     from streams.roles import RoleFailed
     from streams.serving import CannotListen
     from streams.settings import SettingsError
-    from streams.stores.base import StoreUnavailable
+    from streams.stores.base import StoreMisconfigured, StoreUnavailable
 
     if isinstance(error, SettingsError | FormulaError | ColumnMapError | InputError):
         return MISUSED, True
     if isinstance(error, CannotListen | EmbeddedError | PublishError | RoleFailed | TopicsError):
+        return FAILED, True
+    if isinstance(error, StoreMisconfigured):
         return FAILED, True
     return FAILED, isinstance(error, StoreUnavailable | KafkaError)

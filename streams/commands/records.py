@@ -16,7 +16,7 @@ from streams.commands.frame import Failed
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings
-from streams.stores.base import StoreUnavailable
+from streams.stores.base import StoreMisconfigured, StoreUnavailable
 from streams.topics import DEAD_LETTERS, SOURCES
 
 _REFUSED_SHOWN_MAX = 20
@@ -91,11 +91,31 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         check_co_partitioning(counts)
 
 
-def rebuild(settings: Settings) -> None:
+def rebuild(settings: Settings, *, allow_missing: bool) -> None:
+    from streams.rebuild import RebuildFailed, RebuildProgress
     from streams.rebuild import rebuild as run_rebuild
 
-    asyncio.run(run_rebuild(settings))
-    click.echo("rebuilt: the new state is in use")
+    def show(now: RebuildProgress) -> None:
+        done = f"{now.slots_folded} of {now.slots} slots folded, {now.slots_switched} in use"
+        click.echo(f"\r{now.records:,} records, {done}", err=True, nl=False)
+
+    shown = sys.stderr.isatty()
+    try:
+        report = asyncio.run(
+            run_rebuild(
+                settings, progress=show if shown else lambda _progress: None, allow_missing=allow_missing
+            )
+        )
+    except RebuildFailed as error:
+        raise Failed(str(error)) from error
+    finally:
+        if shown:
+            click.echo(err=True)
+    missing = f", {report.missing:,} no longer in the topics" if report.missing else ""
+    click.echo(
+        f"rebuilt: {report.records:,} records folded into {report.slots} slots "
+        f"({report.refused:,} refused{missing}); the new state is in use"
+    )
 
 
 def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
@@ -119,7 +139,7 @@ async def _connect(settings: Settings) -> list[str]:
     try:
         for warning in await store.check(require_noeviction=settings.redis.require_noeviction):
             click.echo(f"Warning: {warning}", err=True)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreMisconfigured) as error:
         trouble.append(str(error))
     finally:
         await store.close()

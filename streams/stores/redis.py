@@ -182,10 +182,7 @@ class RedisStore:
         ]  # fmt: skip
         with translated(self._address):
             reply: bytes = await self._commit(keys=self._keys(slot, generation), args=args)
-        outcome = Outcome[reply.decode()]
-        if outcome is Outcome.FENCED:
-            self._seen.pop(slot, None)  # perhaps fenced by a switch of generation: look again
-        return outcome
+        return Outcome[reply.decode()]
 
     async def read_board(self, slot: int) -> Board:
         fields: dict[bytes, bytes] = {}

@@ -1,5 +1,6 @@
 """Redis settings in, a client out whose failures speak the store's language. Knows no keys."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,7 +44,7 @@ Part = str | bytes | int
 
 def connect(url: str, *, health_check_seconds: int = _HEALTH_CHECK_SECONDS) -> Redis:
     """Build a client; nothing is contacted yet. Raises `ValueError` for a URL that is none."""
-    return Redis.from_url(
+    client = Redis.from_url(
         url,
         decode_responses=False,
         protocol=2,
@@ -53,6 +54,22 @@ def connect(url: str, *, health_check_seconds: int = _HEALTH_CHECK_SECONDS) -> R
         # One more try, at once, for a pooled connection that died unnoticed. Waiting is for the caller.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
     )
+    pool = client.connection_pool
+    pool.connection_class = type("CancellableConnection", (_Cancellable, pool.connection_class), {})
+    return client
+
+
+class _Cancellable:
+    """Lets no cancellation get lost in a send: the client waits with `asyncio.wait_for`, which before
+    Python 3.12 forgets one that comes the very moment the data is written; a stopping role then hangs."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        if task is not None and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]  # the reply will not be read
+            raise asyncio.CancelledError
 
 
 async def ask(client: Redis, *command: Part) -> Any:

@@ -1,7 +1,7 @@
 """Real CRM exports through the product equal numbers counted straight from their CSV files."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from zlib import crc32
@@ -13,24 +13,15 @@ from streams.publish_input import Ready, load_map, mapped_rows
 from tests.oracle import Books, answers
 from tests.oracle_windows import Floor, instant_of
 from tests.product_path import ProductPath, differences
-from tests.real_exports import export_folder, maven_books, olist_books
+from tests.real_exports import export_folder, instants, maven_books, olist_books
 
 SLOTS = 3
-HOUR = timedelta(hours=1)
 
 FLOORS = (
     Floor(),
     Floor(zone="America/New_York", week_start="sunday", fiscal_year_start_month=4),
     Floor(zone="America/Sao_Paulo"),
 )
-
-
-def instants(floor: Floor, day: str) -> list[int]:
-    """Return the first moment of the day, and one that is beside it or within the day."""
-    start = datetime.fromisoformat(day)
-    start_ms = instant_of(start, floor)
-    others = (start_ms + 1, start_ms - 1, instant_of(start + 14 * HOUR, floor) + 1234)
-    return [start_ms, others[crc32(f"{floor.zone} {day}".encode()) % 3]]
 
 
 MAVEN_DAYS = (

@@ -7,7 +7,8 @@ retention removed before they were folded, and a topic that was truncated.
 
 Invariants after every action: the stored counters account for exactly the stored offsets; offsets never
 fall while the store keeps its promises. At the end, once the faults stop: everything catches up, the
-panes are those of one undisturbed fold of the log, and every broken record has its dead letter.
+panes are those of one undisturbed fold of the log, metrics holds the same, and every broken record has
+its dead letter.
 """
 
 import asyncio
@@ -20,26 +21,38 @@ from unittest.mock import patch
 
 from aiokafka.structs import TopicPartition
 
-from metrics.calendar import Calendar
+from metrics.snapshot import SnapshotConfig, take_snapshot
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams import layout
+from streams.board import BoardFollower
 from streams.clock import ManualClock
+from streams.ownership import Phase
 from streams.rules import FoldRules
 from streams.stores.base import Claim
 from streams.stores.memory import MemoryStore
 from streams.table import SlotTable
-from streams.topics import SOURCES
+from streams.topics import ACTIVITIES, DEALS, LEADS, SOURCES
 from tests.folding import Checkpoint, Panes
 from tests.histories import DAY_MS, Event, Generator, delivery
+from tests.oracle import answers, books_of
+from tests.oracle_windows import Floor
+from tests.product_path import calendar_of, differences
+from tests.simulation.sums import sums_held, sums_stored
 from tests.simulation.virtual_time import LoopTime, run_virtually
 from tests.simulation.workers import Log, SimulatedWorker
 
+# What the generator makes events for; the other topics stay empty.
+GENERATED = (DEALS, LEADS, ACTIVITIES)
 SLOTS = 2
 WORKERS_MAX = 3
 ACTIONS = 40
 NOW_MS = 1_520_000_000_000
+FLOOR = Floor(zone="America/New_York", stage_probability={"proposal": 0.4})
+CALENDAR = calendar_of(FLOOR)
 SESSION_SECONDS = 6.0
+FOLLOWS_WITHIN_SECONDS = 10.0
+ORACLE_EVERY = 10
 CATCH_UP_SECONDS = 300.0
 DEEP_CHECKS = 0.1
 
@@ -76,9 +89,11 @@ class Seen:
 
 class World:
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.clock = ManualClock(NOW_MS)
         self.store = MemoryStore(version="1", rng=Random(seed))
+        self.follower = BoardFollower(self.store, slots=SLOTS, definition_version="1")
         self.log = Log()
         self.letters: set[tuple[str, int, int]] = set()
         self.broken: set[tuple[str, int, int]] = set()
@@ -90,8 +105,8 @@ class World:
         self.coordinator = asyncio.Lock()
         self.rebalances: list[asyncio.Task[None]] = []
         self.rules = FoldRules(
-            calendar=Calendar("America/New_York"),
-            stage_probability={"proposal": 0.4},
+            calendar=CALENDAR,
+            stage_probability=dict(FLOOR.stage_probability),
             # Half the lives run with a short horizon, so that activities settle, leave, and come too late.
             activity_horizon_ms=(2 if seed % 2 else 800) * DAY_MS,
         )
@@ -271,6 +286,7 @@ class World:
     # ---- a life
 
     async def live(self) -> None:
+        following = asyncio.create_task(self.follower.run())
         self.start_worker()
         for action in self.actions():
             await self.act(action)
@@ -279,17 +295,43 @@ class World:
         await self.heal()
         await self.catch_up()
         self.check_end()
+        await asyncio.sleep(FOLLOWS_WITHIN_SECONDS)
+        self.check_follower()
+        following.cancel()
         for worker in self.workers:
             worker.kill()
 
     async def heal(self) -> None:
+        """End the faults, and help nobody beyond that: what went wrong unnoticed must come out by itself."""
         self.store.come_back()
         self.thaw()
         if not self.workers:
             self.start_worker()
         for worker in self.workers:
             worker.lucky = True
-        await self.rebalance()
+        await asyncio.sleep(SESSION_SECONDS)
+        if self.homeless() or any(worker.fatal is not None for worker in self.workers):
+            await self.rebalance()
+        # A lost batch or a lost commit shows at the next record, so there is one more for each partition.
+        for topic in GENERATED:
+            for slot in range(SLOTS):
+                event = next(event for event in self.more_events() if _goes_to(event, topic, slot))
+                self.events.append(event)
+                self.log.append(TopicPartition(topic, slot), delivery(event, slots=SLOTS).value)
+
+    def more_events(self) -> Iterator[Event]:
+        while True:
+            yield self.generator.event()
+
+    def homeless(self) -> list[int]:
+        """Return the slots that no living worker takes for its own."""
+        at_home = {
+            number
+            for worker in self.workers
+            for number, slot in worker.keeper.slots.items()
+            if slot.ownership.phase is not Phase.REVOKED
+        }
+        return [slot for slot in range(SLOTS) if slot not in at_home]
 
     async def catch_up(self) -> None:
         deadline = asyncio.get_running_loop().time() + CATCH_UP_SECONDS
@@ -316,6 +358,24 @@ class World:
                 self.check_panes(slot, stored)
         if not self.broken <= self.letters:
             raise Violated(f"no dead letter for {self.broken - self.letters}")
+
+    def check_follower(self) -> None:
+        """What metrics has followed through all of it is what is stored; in some lives the oracle's, too."""
+        stored = [self.stored(slot) for slot in range(SLOTS)]
+        expected = sums_stored(Checkpoint.of(claim).panes() for claim in stored if claim is not None)
+        actual = sums_held(self.follower)
+        if actual != expected:
+            raise Violated(f"metrics holds {actual}, stored is {expected}")
+        if self.seed % ORACLE_EVERY == 0:
+            snapshot = take_snapshot(self.follower, NOW_MS, SnapshotConfig(calendar=CALENDAR), strict=True)
+            told = answers(books_of(self.events, FLOOR), NOW_MS, FLOOR)
+            if found := differences(snapshot, told):
+                raise Violated("\n".join(found[:20]))
+
+
+def _goes_to(event: Event, topic: str, slot: int) -> bool:
+    found = delivery(event, slots=SLOTS)
+    return (found.topic, found.slot) == (topic, slot)
 
 
 def _partitions(owners: list[SimulatedWorker], worker: SimulatedWorker) -> set[TopicPartition]:

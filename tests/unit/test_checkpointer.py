@@ -163,15 +163,16 @@ async def test_answer_that_comes_after_the_slot_was_dropped_changes_nothing(
     desk = Desk()
     await desk.take(0)
     desk.fold(deals(0, 5))
-    commit, answered = desk.store.commit, asyncio.Event()
+    commit, asked, answered = desk.store.commit, asyncio.Event(), asyncio.Event()
 
     async def late(slot: int, what: object) -> object:
+        asked.set()
         await answered.wait()
         return await commit(slot, what)  # type: ignore[arg-type]
 
     monkeypatch.setattr(desk.store, "commit", late)
     committing = asyncio.create_task(desk.checkpointer.commit_all())
-    await asyncio.sleep(0)
+    await asked.wait()
     await desk.take(0)
     answered.set()
     assert await committing

@@ -9,7 +9,18 @@ from metrics.calendar import Calendar
 from metrics.measures import BY_NAME, BY_NUMBER, Kind, bucket_value, split_histogram_key
 from streams.contribute import contribute
 from streams.entities import merge
-from streams.events import ActivityChanges, Changes, DealChanges, EntityKind, Event, FeedbackChanges, FeedbackKind, FeedbackScale, LeadChanges, SpendChanges
+from streams.events import (
+    ActivityChanges,
+    Changes,
+    DealChanges,
+    EntityKind,
+    Event,
+    FeedbackChanges,
+    FeedbackKind,
+    FeedbackScale,
+    LeadChanges,
+    SpendChanges,
+)
 from streams.rules import FoldRules
 
 DAY_MS = 86_400_000

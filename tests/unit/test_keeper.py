@@ -55,6 +55,9 @@ async def test_missing_records_are_fetched_again_and_then_passed_over_and_counte
     assert desk.fold(deals(3, 2)) is None
     assert desk.slot().positions()[DEALS_0] == 5
     assert (desk.keeper.counts.reseeks, desk.keeper.counts.gap_records) == (1, 3)
+    table = desk.slot().table
+    assert table is not None
+    assert table.facts.counters["gaps"] == {DEALS: 3}
 
 
 async def test_failed_seek_drops_the_slot_and_loads_it_again() -> None:
@@ -87,7 +90,7 @@ async def test_unexpected_error_drops_the_batch_whole_and_folds_it_again() -> No
     desk.keeper.hooks.append(hook)
     await desk.take(0)
     assert desk.fold(deals(0, 5)) is None
-    assert desk.slot().ownership.phase is Phase.WAITING
+    assert (desk.slot().ownership.phase, desk.slot().table) == (Phase.WAITING, None)
     assert desk.reader.paused == partitions(0)
     await desk.reloaded()
     assert desk.reader.seeks == [dict.fromkeys(partitions(0), 0)]
