@@ -111,10 +111,11 @@ def metrics(load: Load, port: int | None, host: str | None, clock: str | None) -
 @cli.command(**example("SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401"))
 @click.option("--port", "--gateway-port", type=PORT, help="Port of POST /events (8401).")
 @click.option("--host", help="Address to listen on (127.0.0.1).")
+@CLOCK
 @with_settings
-def gateway(load: Load, port: int | None, host: str | None) -> None:
+def gateway(load: Load, port: int | None, host: str | None, clock: str | None) -> None:
     """Take CloudEvents over HTTP and answer once Kafka has them."""
-    _run_one("gateway", load(gateway={"port": port, "host": host}))
+    _run_one("gateway", load(gateway={"port": port, "host": host}, clock=clock))
 
 
 @cli.command(

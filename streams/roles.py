@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from metrics.panes import DAY_MS
 from streams.clock import SystemClock
 from streams.gateway.app import create_app as create_gateway_app
 from streams.gateway.sender import kafka_sender
@@ -135,7 +136,7 @@ async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announ
     token = gateway.token.get_secret_value() if gateway.token else None
     async with AsyncExitStack() as parts:
         sender = await parts.enter_async_context(kafka_sender(settings.kafka))
-        retention_ms = settings.worker.retention_days * 86_400_000
+        retention_ms = settings.worker.retention_days * DAY_MS if settings.clock == "wall" else None
         app = create_gateway_app(sender, SystemClock(), token=token, retention_ms=retention_ms)
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)

@@ -6,7 +6,7 @@ Reads the running service; computes no KPI and decides nothing.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -35,11 +35,12 @@ _TEAM_WINDOW: Final = "today"
 class Pace:
     """Events per second from the totals of the last seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
         self._seen: deque[tuple[float, int]] = deque()
 
     def of(self, total: int) -> float | None:
-        now = time.monotonic()
+        now = self._seconds()
         self._seen.append((now, total))
         while len(self._seen) > 2 and now - self._seen[0][0] > _RATE_SECONDS:
             self._seen.popleft()

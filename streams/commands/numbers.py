@@ -72,7 +72,8 @@ async def _take(settings: Settings, at_ms: int | None, filters: Filters) -> KpiS
     now_ms = SystemClock().now_ms()
     if at_ms is None:
         newest_ms = state.newest_event_ms
-        at_ms = now_ms if settings.clock == "wall" or newest_ms is None else newest_ms
+        # The end of a window is not in it: to show the newest event too, look one millisecond later.
+        at_ms = now_ms if settings.clock == "wall" or newest_ms is None else newest_ms + 1
     return take_snapshot(
         follower, at_ms, snapshot_config_of(settings), filters=filters, strict=True, now_ms=now_ms
     )

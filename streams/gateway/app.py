@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 BODY_BYTES_MAX = 1 << 20
 SINGLE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 _ERRORS_SHOWN_MAX = 100
+_FOR_EVER_MS = 1 << 62
 
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -42,12 +43,15 @@ class Refused(Exception):
         self.detail = detail
 
 
-def create_app(sender: Sender, clock: Clock, *, token: str | None, retention_ms: int) -> web.Application:
-    """Build the gateway. Without a token it stands, but lets nobody in."""
+def create_app(
+    sender: Sender, clock: Clock, *, token: str | None, retention_ms: int | None
+) -> web.Application:
+    """Build the gateway. Without a token it stands, but lets nobody in. `retention_ms` None leaves it to the
+    workers to say what is too old: with the event clock only they know what now is."""
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_plain_errors])
     app[SENDER], app[CLOCK] = sender, clock
     app[TOKEN] = (token or "").encode()
-    app[RETENTION_MS] = retention_ms
+    app[RETENTION_MS] = _FOR_EVER_MS if retention_ms is None else retention_ms
     app.router.add_post("/events", _post_events)
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -38,7 +39,8 @@ class Server:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    monkeypatch.chdir(tmp_path)  # where the server puts its append-only file, when told to keep one
     async with embedded.embedded_redis() as running:
         if running.engine == "fakeredis":
             pytest.skip("needs a real redis-server")

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import TopicPartition
 from redis.asyncio import Redis
 
@@ -158,6 +158,25 @@ async def test_records_that_are_gone_are_not_silently_left_out(
     assert await keys(cluster) == set()
     assert (await rebuild(cluster.settings, allow_missing=True)).missing == 3
     assert (await cluster.totals())["records lost"] == 3
+
+
+async def test_offsets_without_a_record_are_gaps_and_not_lost(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cluster.produce(floor_history(28, 500))
+    read = _KafkaReader.read
+
+    async def first_two_compacted(reader: _KafkaReader) -> dict[TopicPartition, list[ConsumerRecord]]:
+        batches = await read(reader)
+        place = TopicPartition(DEALS, 1)
+        if place in batches:
+            batches[place] = [record for record in batches[place] if record.offset > 1]
+        return batches
+
+    monkeypatch.setattr(_KafkaReader, "read", first_two_compacted)
+    assert (await rebuild(cluster.settings)).missing == 0
+    totals = await cluster.totals()
+    assert (totals["records gaps"], totals["records lost"]) == (2, 0)
 
 
 async def until_state(cluster: Cluster) -> None:

@@ -145,6 +145,12 @@ async def test_wrong_event_is_refused_with_its_reason(
     assert sender.sent == []
 
 
+async def test_history_is_taken_where_the_events_tell_the_time(sender: RecordingSender) -> None:
+    app = create_app(sender, ManualClock(NOW_MS), token="hunter2", retention_ms=None)
+    async with TestClient(TestServer(app)) as client:
+        assert (await post(client, event(time="2019-01-01T00:00:00Z")))[0] == 202
+
+
 async def test_batch_with_one_wrong_event_is_refused_whole(client: Client, sender: RecordingSender) -> None:
     status, answer = await post(client, [event(), event(amount="10"), event()], BATCH)
     assert (status, [error["index"] for error in answer["errors"]]) == (400, [1])
