@@ -1,6 +1,7 @@
-"""The catalogue: what each KPI means, in the formula language. Definitions only; computes no number.
+"""KPI definitions in, a catalogue that is known to be sound out. Computes no number.
 
-`BUILT_IN` is written in the very language a floor's own KPIs are written in; `Catalogue` checks both.
+The built-in definitions (`metrics.catalogue`) are written in the very language a floor's own KPIs are
+written in; `Catalogue` checks both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,11 +24,11 @@ from metrics.formula import (
 from metrics.measures import BY_NAME, Kind
 
 LEVELS: Final = ("floor", "team", "rep", "product", "source", "region", "stage")
-_PEOPLE: Final = ("floor", "team", "rep")
-_DEALS: Final = ("floor", "team", "rep", "product", "source", "region")
-_PIPELINE: Final = (*_DEALS, "stage")
-_LEADS: Final = ("floor", "team", "rep", "source", "region")
-_ACTIVITIES: Final = ("floor", "team", "rep", "region")
+PEOPLE: Final = ("floor", "team", "rep")
+DEALS: Final = ("floor", "team", "rep", "product", "source", "region")
+PIPELINE: Final = (*DEALS, "stage")
+LEADS: Final = ("floor", "team", "rep", "source", "region")
+ACTIVITIES: Final = ("floor", "team", "rep", "region")
 
 _SUFFIX: Final = {
     KpiUnit.COUNT: "",
@@ -45,7 +46,7 @@ class Kpi:
     sentence: str
     formula: str
     unit: KpiUnit
-    levels: tuple[str, ...] = _PEOPLE
+    levels: tuple[str, ...] = PEOPLE
     quantiles: tuple[float, ...] = ()
 
     @cached_property
@@ -142,96 +143,3 @@ def _check_name(name: str, seen: set[str]) -> None:
 def _shows_as(dimension: Dimension, unit: KpiUnit) -> bool:
     wanted = OF_UNIT[unit]
     return (dimension.money, dimension.time) == (wanted.money, wanted.time)
-
-
-_REVENUE: Final = (
-    Kpi("revenue", "Amount of the deals won in the window.", "won_amount", KpiUnit.MONEY, _DEALS),
-    Kpi("deals_won", "Distinct deals won in the window.", "won", KpiUnit.COUNT, _DEALS),
-    Kpi("deals_lost", "Distinct deals lost in the window.", "lost", KpiUnit.COUNT, _DEALS),
-    Kpi(
-        "deals_closed", "Distinct deals won or lost in the window.", "deals_won + deals_lost",
-        KpiUnit.COUNT, _DEALS,
-    ),
-    Kpi(
-        "closed_amount", "Amount of the deals won or lost in the window.", "won_amount + lost_amount",
-        KpiUnit.MONEY, _DEALS,
-    ),
-    Kpi("deals_created", "Distinct deals created in the window.", "created", KpiUnit.COUNT, _DEALS),
-    Kpi(
-        "deals_won_without_amount", "Of the deals won in the window, those that carry no amount or zero.",
-        "won_without_amount", KpiUnit.COUNT, _DEALS,
-    ),
-    Kpi(
-        "average_deal_size", "Revenue per deal won in the window; deals without an amount count too.",
-        "revenue / deals_won", KpiUnit.MONEY, _DEALS,
-    ),
-    Kpi(
-        "win_rate", "Share won of the deals closed in the window.",
-        "deals_won / deals_closed", KpiUnit.RATIO, _DEALS,
-    ),
-    Kpi(
-        "win_rate_value", "Amount won of the amount closed in the window.",
-        "revenue / closed_amount", KpiUnit.RATIO, _DEALS,
-    ),
-    Kpi(
-        "sales_cycle", "Time from creation to win of the deals won in the window: quantiles, within 1 %.",
-        "quantile(q, won_cycle)", KpiUnit.SECONDS, _DEALS, quantiles=(0.5, 0.9),
-    ),
-    Kpi(
-        "sales_cycle_mean", "Mean time from creation to win of the deals won in the window.",
-        "won_cycle_total / won_cycle_count", KpiUnit.SECONDS, _DEALS,
-    ),
-)  # fmt: skip
-
-_OPEN: Final = (
-    Kpi("open_deals", "Deals that are open now.", "open", KpiUnit.COUNT, _PIPELINE),
-    Kpi("pipeline_value", "Amount of the deals that are open now.", "open_amount", KpiUnit.MONEY, _PIPELINE),
-    Kpi(
-        "weighted_pipeline",
-        "Amount of the deals open now, each times its probability (its own, else its stage's).",
-        "open_weighted + open_weighted_millionths / 1000000", KpiUnit.MONEY, _PIPELINE,
-    ),
-)  # fmt: skip
-
-_LEAD_KPIS: Final = (
-    Kpi("leads_created", "Distinct leads created in the window.", "leads_new", KpiUnit.COUNT, _LEADS),
-    Kpi(
-        "leads_qualified", "Distinct leads qualified in the window.", "leads_qualified_total",
-        KpiUnit.COUNT, _LEADS,
-    ),
-    Kpi(
-        "leads_converted", "Distinct leads converted in the window.", "leads_converted_total",
-        KpiUnit.COUNT, _LEADS,
-    ),
-    Kpi(
-        "lead_conversion_period", "Leads converted in the window per lead created in it.",
-        "leads_converted / leads_created", KpiUnit.RATIO, _LEADS,
-    ),
-)  # fmt: skip
-
-
-def _done(name: str, measure: str, what: str) -> Kpi:
-    return Kpi(name, f"{what} completed in the window.", measure, KpiUnit.COUNT, _ACTIVITIES)
-
-
-_ACTIVITY_KPIS: Final = (
-    _done("calls", "calls_done", "Calls"),
-    Kpi(
-        "calls_connected", "Calls completed in the window whose outcome says that a conversation took place.",
-        "calls_with_conversation", KpiUnit.COUNT, _ACTIVITIES,
-    ),
-    Kpi(
-        "talk_time", "Time spent in the calls completed in the window.", "talk_duration",
-        KpiUnit.SECONDS, _ACTIVITIES,
-    ),
-    _done("emails", "emails_done", "Emails"),
-    _done("meetings", "meetings_done", "Meetings"),
-    _done("demos", "demos_done", "Demos"),
-    _done("proposals", "proposals_done", "Proposals"),
-    _done("appointments_set", "appointments_done", "Appointments"),
-    _done("one_on_ones", "one_on_ones_done", "One-on-ones"),
-    _done("trainings", "trainings_done", "Trainings"),
-    _done("activities", "activities_done", "Activities of every kind"),
-)  # fmt: skip
-
-BUILT_IN: Final = Catalogue((*_REVENUE, *_OPEN, *_LEAD_KPIS, *_ACTIVITY_KPIS))

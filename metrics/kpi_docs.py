@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterable
 
-from metrics.kpi import BUILT_IN, Catalogue, Kpi
+from metrics.catalogue import BUILT_IN
+from metrics.kpi import Catalogue, Kpi
 from metrics.measures import MEASURES, Kind, Measure
 
 _HEAD = """\
 # KPIs
 
-*Written by `python -m metrics.kpi_docs` from the catalogue in `metrics/kpi.py`; change that, not this.*
+*Written by `python -m metrics.kpi_docs` from the catalogue in `metrics/catalogue/`; change that, not this.*
 
 A formula speaks of sums over the window `[start, end)`, by the event's own time; a quotient is the sum of
 the numerators over the sum of the denominators, at every level. **Empty** says what a team or rep that

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.calendar import Calendar
+from metrics.catalogue import BUILT_IN
 from metrics.edges import WindowPlan, plan_windows
 from metrics.exact import Exact, FloatArray
 from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
 from metrics.groups import CellContents, CellGroups, LevelGroups, group_level
-from metrics.kpi import BUILT_IN, LEVELS, Catalogue, Kpi
+from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.measures import BY_NAME, Kind
 from metrics.money import exponent_of

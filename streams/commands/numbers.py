@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from metrics.kpi import BUILT_IN
+from metrics.catalogue import BUILT_IN
 from metrics.kpi_snapshot import KpiSnapshot, KpiValue
 from metrics.snapshot import Filters, take_snapshot
 from metrics.web.answers import describe

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
-from metrics.kpi import BUILT_IN
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
 from metrics.self_metrics import feed_families, snapshot_families

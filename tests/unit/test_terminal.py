@@ -5,7 +5,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from metrics.kpi import BUILT_IN
+from metrics.catalogue import BUILT_IN
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.panes import FeedState
 from metrics.windows import Window

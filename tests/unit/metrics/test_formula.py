@@ -5,9 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from metrics.catalogue import BUILT_IN
 from metrics.exact import Exact
 from metrics.formula import FormulaError, Inputs, KpiUnit, Value, evaluate, parse, to_float
-from metrics.kpi import BUILT_IN, Catalogue, Kpi
+from metrics.kpi import Catalogue, Kpi
 
 
 def custom(formula: str, unit: KpiUnit = KpiUnit.COUNT, **more: object) -> Kpi:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from metrics.calendar import Calendar
+from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
-from metrics.kpi import BUILT_IN, Kpi
+from metrics.kpi import Kpi
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.measures import bucket_of, bucket_value
 from metrics.panes import UNBOUNDED_PAST_MS, Cell, FeedState, Resolution

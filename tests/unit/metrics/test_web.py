@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
-from metrics.kpi import BUILT_IN, Catalogue, Kpi
+from metrics.kpi import Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.panes import FeedState, PaneLog
 from metrics.scrapes import Rendered

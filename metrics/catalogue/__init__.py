@@ -1,0 +1,11 @@
+"""The built-in catalogue, one module per topic. Definitions only; computes no number."""
+
+from typing import Final
+
+from metrics.catalogue.activities import ACTIVITY_KPIS
+from metrics.catalogue.leads import LEAD_KPIS
+from metrics.catalogue.pipeline import PIPELINE_KPIS
+from metrics.catalogue.revenue import REVENUE
+from metrics.kpi import Catalogue
+
+BUILT_IN: Final = Catalogue((*REVENUE, *PIPELINE_KPIS, *LEAD_KPIS, *ACTIVITY_KPIS))

@@ -1,0 +1,22 @@
+"""Leads from creation to conversion: definitions only."""
+
+from typing import Final
+
+from metrics.formula import KpiUnit
+from metrics.kpi import LEADS, Kpi
+
+LEAD_KPIS: Final = (
+    Kpi("leads_created", "Distinct leads created in the window.", "leads_new", KpiUnit.COUNT, LEADS),
+    Kpi(
+        "leads_qualified", "Distinct leads qualified in the window.", "leads_qualified_total",
+        KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "leads_converted", "Distinct leads converted in the window.", "leads_converted_total",
+        KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "lead_conversion_period", "Leads converted in the window per lead created in it.",
+        "leads_converted / leads_created", KpiUnit.RATIO, LEADS,
+    ),
+)  # fmt: skip
