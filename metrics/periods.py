@@ -1,6 +1,6 @@
 """A period as people write it in, its first and last local day out: 2026, 2026-Q4, 2026-11, 2026-W47. Pure.
 
-Reference records and settings name periods with these words, for targets and for market sizes. Reads no clock.
+Reference records and settings name periods so, for targets and for market sizes. Reads no clock.
 """
 
 import re
@@ -15,7 +15,7 @@ YearNamedBy = Literal["start", "end"]
 
 FORMS: Final = "2026, 2026-Q4, 2026-11, 2026-W47 or 2026-11-01/2026-12-01"
 _YEAR_MIN, _YEAR_MAX = 1980, 2200
-_MONTHLIKE: Final = re.compile(r"(\d{4})(?:-(?:Q([1-4])|W(\d{2})|(\d{2})))?")
+_MONTHLIKE: Final = re.compile(r"(\d{4})(?:-(?:Q([1-4])|W(\d{2})|(\d{2})))?", re.ASCII)
 _THURSDAY: Final = 4
 
 

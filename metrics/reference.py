@@ -13,7 +13,8 @@ from msgspec import Struct
 class Target(Struct, frozen=True, tag="target", gc=False):
     """What one KPI should reach in one period. `key` is the team or rep id; "" for the floor.
 
-    `period` is "2026", "2026-Q4", "2026-11" (fiscal where the calendar is) or "2026-11-01/2026-12-01".
+    `period` is "2026", "2026-Q4" (fiscal where the calendar is), "2026-11", "2026-W47", or
+    "2026-11-01/2026-12-01", whose second date is the first day after.
     """
 
     kpi: str
@@ -78,6 +79,13 @@ class Stage(Struct, frozen=True, tag="stage", gc=False):
     @property
     def id(self) -> str:
         return f"stage:{self.pipeline or ''}:{self.stage}"
+
+
+class ReferenceProblem(Struct, frozen=True, gc=False):
+    """A record that cannot be used, and why, with the fix. The others stand."""
+
+    record: str
+    problem: str
 
 
 Reference = Target | RosterSpell | Rate | MarketSize | Stage
