@@ -73,10 +73,14 @@ def plan_windows(
     resolutions: Sequence[Resolution],
     *,
     strict: bool,
+    extra: Iterable[Window] = (),
 ) -> WindowPlan:
-    """Return the windows to show: `strict` leaves out what is not exact, else edges move to a pane's."""
+    """Return the windows to show: `strict` leaves out what is not exact, else edges move to a pane's.
+
+    `extra` are windows beside the named ones; they too end at the instant or before it.
+    """
     edges = PaneEdges(resolutions, calendar)
-    windows = windows_at(as_of_ms, calendar, names)
+    windows = (*windows_at(as_of_ms, calendar, names), *extra)
     if not strict:
         return WindowPlan(tuple(ShownWindow(_aligned(window, edges)) for window in windows), ())
     refusal = edges.refusal(as_of_ms)

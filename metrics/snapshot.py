@@ -33,7 +33,7 @@ from metrics.sums import (
     rows_before,
     running_totals,
 )
-from metrics.windows import WINDOW_NAMES
+from metrics.windows import WINDOW_NAMES, Window
 
 _MS_PER_SECOND: Final = 1000
 
@@ -140,13 +140,17 @@ class Snapshotter:
         filters: Filters = EVERYTHING,
         strict: bool = False,
         now_ms: int | None = None,
+        extra_windows: Sequence[Window] = (),
     ) -> KpiSnapshot:
+        """Return the KPIs at the instant, over the named windows and over `extra_windows`."""
         config = self._config
         filters.check(config.catalogue)
         if self._cells.cells != image.cells:
             self._cells = CellGroups(image.cells)
         names = config.windows if filters.windows is None else filters.windows
-        plan = plan_windows(as_of_ms, config.calendar, names, image.resolutions, strict=strict)
+        plan = plan_windows(
+            as_of_ms, config.calendar, names, image.resolutions, strict=strict, extra=extra_windows
+        )
         keys, series = self._levels(image, as_of_ms, plan, filters)
         return KpiSnapshot(
             as_of_ms=as_of_ms,
