@@ -74,6 +74,13 @@ MEASURES: tuple[Measure, ...] = (
     Measure(68, "pulse_answers", Unit.COUNT),
     Measure(69, "pulse_millionths", Unit.COUNT),  # each answer scaled to 0..1, in millionths
     Measure(80, "spend_amount", Unit.MONEY),
+    Measure(150, "meetings_took_place", Unit.COUNT),
+    Measure(151, "demos_put_in_calendar", Unit.COUNT),
+    Measure(152, "demos_planned", Unit.COUNT),  # at the time they were planned for
+    Measure(153, "demos_planned_and_held", Unit.COUNT),
+    Measure(154, "follow_ups_planned", Unit.COUNT),  # at the time they were due
+    Measure(155, "follow_ups_in_time", Unit.COUNT),
+    Measure(160, "leads_new_converted", Unit.COUNT),  # at the lead's creation, as its denominator
 )
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}

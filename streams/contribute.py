@@ -4,6 +4,7 @@ A contribution is (cell, event time, {measure key: value}). The set depends on t
 never on how it came about, so taking the old set back and adding the new one is always exact.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -17,6 +18,8 @@ from streams.rules import FoldRules
 from streams.wire_form import SPEND_DAYS_MAX
 
 _MILLION: Final = 1_000_000
+CONVERSION_MS: Final = 30 * 86_400_000
+"""A lead converted so long after its creation, or sooner, is a converted one of its cohort."""
 _STATUS_INDEX: Final = FIELDS[EntityKind.DEAL].index("status")
 
 CREATED = BY_NAME["created"].number
@@ -46,6 +49,13 @@ PULSE_MILLIONTHS = BY_NAME["pulse_millionths"].number
 _ANSWERS: Final = {kind: BY_NAME[f"{kind}_answers"].number for kind in ("csat", "nps", "enps", "pulse")}
 _PROMOTERS: Final = {kind: BY_NAME[f"{kind}_promoters"].number for kind in ("nps", "enps")}
 _DETRACTORS: Final = {kind: BY_NAME[f"{kind}_detractors"].number for kind in ("nps", "enps")}
+LEADS_NEW_CONVERTED = BY_NAME["leads_new_converted"].number
+MEETINGS_TOOK_PLACE = BY_NAME["meetings_took_place"].number
+DEMOS_BOOKED = BY_NAME["demos_put_in_calendar"].number
+DEMOS_PLANNED = BY_NAME["demos_planned"].number
+DEMOS_HELD = BY_NAME["demos_planned_and_held"].number
+FOLLOW_UPS_PLANNED = BY_NAME["follow_ups_planned"].number
+FOLLOW_UPS_IN_TIME = BY_NAME["follow_ups_in_time"].number
 _DONE_BY_KIND: Final[dict[str, int]] = {
     "call": BY_NAME["calls_done"].number,
     "email": BY_NAME["emails_done"].number,
@@ -91,24 +101,32 @@ def _minor(amount: Decimal | None, currency: str) -> int:
     return 0 if amount is None else to_minor(amount, exponent)
 
 
-def _deal(deal: DealState, rules: FoldRules) -> Contributions:
-    currency = deal.currency or rules.currency
-    amount_minor = _minor(deal.amount, currency)
+def deal_amount_minor(deal: DealState, rules: FoldRules) -> int:
+    """Return the amount in the minor units of the deal's currency."""
+    return _minor(deal.amount, deal.currency or rules.currency)
+
+
+def deal_cell(deal: DealState, rules: FoldRules) -> Cell:
     products = deal.products or ()
-    cell = Cell(
+    return Cell(
         deal.rep_id or "",
         deal.team_id or "",
         products[0] if len(products) == 1 else "several" if products else "",
         deal.source or "",
         deal.region or "",
-        currency,
+        deal.currency or rules.currency,
     )
-    closed_at_ms = _closed_at_ms(deal)
-    contributions = _open_interval(deal, cell, amount_minor, closed_at_ms, rules)
+
+
+def _deal(deal: DealState, rules: FoldRules) -> Contributions:
+    amount_minor = deal_amount_minor(deal, rules)
+    cell = deal_cell(deal, rules)
+    closed_ms = closed_at_ms(deal)
+    contributions = _open_interval(deal, cell, amount_minor, closed_ms, rules)
     created_at_ms = deal.created_at_ms
     if created_at_ms is not None:
         contributions.append(Contribution(cell, created_at_ms, {CREATED: 1}))
-    if closed_at_ms is None:
+    if closed_ms is None:
         return contributions
     if deal.status == "lost":
         values = {LOST: 1, LOST_AMOUNT: amount_minor}
@@ -117,15 +135,15 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
         if not amount_minor:
             values[WON_WITHOUT_AMOUNT] = 1
         if created_at_ms is not None:
-            cycle_ms = closed_at_ms - created_at_ms
+            cycle_ms = closed_ms - created_at_ms
             values[WON_CYCLE_TOTAL] = cycle_ms
             values[WON_CYCLE_COUNT] = 1
             values[histogram_key(WON_CYCLE, cycle_ms)] = 1
-    contributions.append(Contribution(cell, closed_at_ms, values))
+    contributions.append(Contribution(cell, closed_ms, values))
     return contributions
 
 
-def _closed_at_ms(deal: DealState) -> int | None:
+def closed_at_ms(deal: DealState) -> int | None:
     """Return when a won or lost deal closed: its closing time, else when its status was last written."""
     if deal.status not in ("won", "lost"):
         return None
@@ -180,22 +198,32 @@ def _overdue_at_ms(deal: DealState, opened_at_ms: int, rules: FoldRules) -> int 
     return max(opened_at_ms, rules.calendar.instant_ms(deal.expected_close_on + timedelta(days=1)))
 
 
-def _lead(lead: LeadState) -> Contributions:
-    cell = Cell(
+def lead_cell(lead: LeadState) -> Cell:
+    return Cell(
         rep=lead.rep_id or "", team=lead.team_id or "", source=lead.source or "", region=lead.region or ""
     )
+
+
+def _lead(lead: LeadState) -> Contributions:
+    cell = lead_cell(lead)
     moments = (
-        (lead.created_at_ms, LEADS_NEW),
         (lead.qualified_at_ms, LEADS_QUALIFIED),
         (lead.converted_at_ms, LEADS_CONVERTED),
     )
-    return [Contribution(cell, time_ms, {key: 1}) for time_ms, key in moments if time_ms is not None]
+    contributions = [Contribution(cell, time_ms, {key: 1}) for time_ms, key in moments if time_ms is not None]
+    if lead.created_at_ms is not None:
+        values = {LEADS_NEW: 1}
+        if lead.converted_at_ms is not None and lead.converted_at_ms <= lead.created_at_ms + CONVERSION_MS:
+            values[LEADS_NEW_CONVERTED] = 1
+        contributions.append(Contribution(cell, lead.created_at_ms, values))
+    return contributions
 
 
 def _activity(activity: ActivityState) -> Contributions:
-    if activity.completed_at_ms is None:
-        return []
     cell = Cell(rep=activity.rep_id or "", team=activity.team_id or "", region=activity.region or "")
+    contributions = [Contribution(cell, time_ms, values) for time_ms, values in _plans(activity)]
+    if activity.completed_at_ms is None:
+        return contributions
     values = {ACTIVITIES_DONE: 1}
     if activity.kind is not None:
         values[_DONE_BY_KIND[activity.kind]] = 1
@@ -204,7 +232,31 @@ def _activity(activity: ActivityState) -> Contributions:
             values[CALLS_WITH_CONVERSATION] = 1
         if activity.duration_seconds:
             values[TALK_DURATION] = round(activity.duration_seconds * 1000)
-    return [Contribution(cell, activity.completed_at_ms, values)]
+    elif activity.kind == "meeting" and took_place(activity):
+        values[MEETINGS_TOOK_PLACE] = 1
+    contributions.append(Contribution(cell, activity.completed_at_ms, values))
+    return contributions
+
+
+_DID_NOT_TAKE_PLACE: Final = frozenset(("no_show", "cancelled", "canceled"))
+
+
+def took_place(activity: ActivityState) -> bool:
+    return activity.completed_at_ms is not None and activity.outcome not in _DID_NOT_TAKE_PLACE
+
+
+def _plans(activity: ActivityState) -> Iterator[tuple[int, dict[int, int]]]:
+    """Tell what was planned, at the time it was planned for: a miss then shows without any event."""
+    if activity.kind == "demo":
+        if activity.booked_at_ms is not None:
+            yield activity.booked_at_ms, {DEMOS_BOOKED: 1}
+        if activity.scheduled_at_ms is not None:
+            held = {DEMOS_HELD: 1} if took_place(activity) else {}
+            yield activity.scheduled_at_ms, {DEMOS_PLANNED: 1, **held}
+    elif activity.kind == "follow_up" and activity.due_at_ms is not None:
+        done_ms = activity.completed_at_ms
+        in_time = done_ms is not None and done_ms <= activity.due_at_ms
+        yield activity.due_at_ms, {FOLLOW_UPS_PLANNED: 1, **({FOLLOW_UPS_IN_TIME: 1} if in_time else {})}
 
 
 # What a detractor and a promoter answer is the same on both scales; only 0 is missing from 1-10.

@@ -91,6 +91,7 @@ class ActivityState(EntityState, array_like=True, kw_only=True, gc=False):
     scheduled_at_ms: int | None = None
     due_at_ms: int | None = None
     completed_at_ms: int | None = None
+    booked_at_ms: int | None = None
 
 
 class AccountState(EntityState, array_like=True, kw_only=True, gc=False):

@@ -92,6 +92,8 @@ class ActivityChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     scheduled_at_ms: int | None | UnsetType = UNSET
     due_at_ms: int | None | UnsetType = UNSET
     completed_at_ms: int | None | UnsetType = UNSET
+    booked_at_ms: int | None | UnsetType = UNSET
+    """When it was put into the calendar: the time of the `scheduled` event."""
     deleted: bool | UnsetType = UNSET
 
 

@@ -209,6 +209,7 @@ def _activity(data: ActivityData, action: str, time_ms: int) -> tuple[str, Chang
         scheduled_at_ms=business_ms(data.scheduled_at, "scheduled_at"),
         due_at_ms=business_ms(data.due_at, "due_at"),
         completed_at_ms=completed_at_ms,
+        booked_at_ms=time_ms if action == "scheduled" else UNSET,
         deleted=deleted,
     )
 

@@ -36,7 +36,7 @@ KINDS = (
     *("call", "call", "email", "meeting", "demo", "proposal"),
     *("appointment", "follow_up", "one_on_one", "training", None),
 )
-OUTCOMES = ("connected", "no_answer", "held", None)
+OUTCOMES = ("connected", "no_answer", "held", "no_show", "cancelled", None)
 
 
 def rfc3339(time_ms: int) -> str:
@@ -137,6 +137,8 @@ class Generator:
             self._maybe(data, "probability", (0, 0.25, 0.333333, 1, None), chance=0.2)
             self._maybe(data, "status", ("open", "won", "lost", None), chance=0.15)
             self._maybe_time(data, "closed_at", chance=0.15)
+            if self.random.random() < 0.2:
+                data["expected_close_on"] = rfc3339(self.time())[:10]
         if kind in ("deal", "lead"):
             self._maybe_time(data, "created_at", chance=0.15)
         if kind == "activity":
@@ -144,6 +146,8 @@ class Generator:
             self._maybe(data, "outcome", OUTCOMES, chance=0.7)
             self._maybe(data, "duration_seconds", (0, 61, 12.5, None))
             self._maybe_time(data, "completed_at", chance=0.15)
+            self._maybe_time(data, "scheduled_at", chance=0.4)
+            self._maybe_time(data, "due_at", chance=0.4)
         return data
 
     def _maybe(self, data: Event, name: str, values: Sequence[object], *, chance: float = 0.4) -> None:
@@ -180,6 +184,8 @@ def _data_of(kind: str, times: st.SearchStrategy[str]) -> st.SearchStrategy[Even
             "outcome": st.sampled_from(OUTCOMES),
             "duration_seconds": st.sampled_from((0, 12.5, None)),
             "completed_at": st.none() | times,
+            "scheduled_at": st.none() | times,
+            "due_at": st.none() | times,
         }
     return st.fixed_dictionaries({}, optional=optional)
 

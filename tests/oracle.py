@@ -7,14 +7,14 @@ plain loops and answers in exact fractions. Money is in major units, durations a
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from tests.oracle_windows import WINDOWS, Floor, Span, window_pair
-
-CloudEvent = Mapping[str, object]
+from tests.oracle_activities import Activity, activity_numbers, activity_of
+from tests.oracle_records import CloudEvent, Record, milliseconds, records_of
+from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
 
 LEVELS = ("floor", "team", "rep")
 NOBODY = "unassigned"
@@ -22,17 +22,6 @@ ERROR_OF_QUANTILE = "sales_cycle_error_allowed"
 """Not a KPI: how far an approximate quantile may be from the exact one."""
 
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
-
-KPI_OF_ACTIVITY: Mapping[str, str] = {
-    "call": "calls",
-    "email": "emails",
-    "meeting": "meetings",
-    "demo": "demos",
-    "proposal": "proposals",
-    "appointment": "appointments_set",
-    "one_on_one": "one_on_ones",
-    "training": "trainings",
-}
 
 
 class Sample(NamedTuple):
@@ -64,6 +53,7 @@ class Deal:
     amount: Fraction  # in the reporting currency; 0 when it has none or another currency
     probability: Fraction = Fraction(0)
     has_amount: bool = True
+    overdue_ms: int | None = None  # from when on it is late if it is still open
 
 
 @dataclass(frozen=True)
@@ -73,16 +63,6 @@ class Lead:
     created_ms: int | None
     qualified_ms: int | None
     converted_ms: int | None
-
-
-@dataclass(frozen=True)
-class Activity:
-    rep: str
-    team: str
-    kind: str
-    completed_ms: int
-    connected: bool
-    duration: Fraction
 
 
 @dataclass
@@ -97,82 +77,6 @@ class Books:
 # ---- from events to books -------------------------------------------------------------------------
 
 
-class Write(NamedTuple):
-    time_ms: int
-    event_id: str
-    value: object
-
-
-@dataclass
-class Record:
-    """One deal, lead or activity: every write ever made to each of its fields."""
-
-    writes: dict[str, list[Write]] = field(default_factory=dict)
-    first_ms: int | None = None
-
-    def newest(self, name: str) -> Write | None:
-        return max(self.writes.get(name, ()), key=lambda write: (write.time_ms, write.event_id), default=None)
-
-    def get(self, name: str) -> object:
-        write = self.newest(name)
-        return None if write is None else write.value
-
-    def text(self, name: str) -> str:
-        value = self.get(name)
-        return "" if value is None else str(value)
-
-    def instant(self, name: str) -> int | None:
-        value = self.get(name)
-        if isinstance(value, str):
-            return milliseconds(value)
-        assert value is None or isinstance(value, int)
-        return value
-
-
-def milliseconds(rfc3339: str) -> int:
-    moment = datetime.fromisoformat(rfc3339)
-    assert moment.tzinfo is not None, rfc3339
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-
-
-def _meaning(kind: str, verb: str, data: Mapping[str, object], time_ms: int) -> dict[str, object]:
-    """Return what an event of this type writes beside or instead of its data fields."""
-    given = dict(data)
-    match kind, verb:
-        case (("deal" | "lead"), "created"):
-            given.setdefault("created_at", time_ms)
-        case "deal", ("won" | "lost"):
-            given["status"] = verb
-            given.setdefault("closed_at", time_ms)
-        case "deal", "reopened":
-            given["status"] = "open"
-            given.setdefault("closed_at", None)
-        case "lead", ("qualified" | "converted"):
-            given[f"{verb}_at"] = time_ms
-        case "activity", "completed":
-            given.setdefault("completed_at", time_ms)
-        case _, "deleted":
-            given["deleted"] = True
-        case _, "restored":
-            given["deleted"] = False
-            given["merged_into"] = None
-    return given
-
-
-def records_of(events: Iterable[CloudEvent]) -> dict[tuple[str, str], Record]:
-    records: dict[tuple[str, str], Record] = {}
-    for event in events:
-        _, kind, verb = str(event["type"]).split(".")
-        data = event["data"]
-        assert isinstance(data, Mapping)
-        time_ms = milliseconds(str(event["time"]))
-        record = records.setdefault((kind, str(data[f"{kind}_id"])), Record())
-        record.first_ms = time_ms if record.first_ms is None else min(record.first_ms, time_ms)
-        for name, value in _meaning(kind, verb, data, time_ms).items():
-            record.writes.setdefault(name, []).append(Write(time_ms, str(event["id"]), value))
-    return records
-
-
 def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
     books = Books()
     for (kind, _), record in records_of(events).items():
@@ -182,8 +86,8 @@ def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
             books.deals.append(_deal(record, floor))
         elif kind == "lead":
             books.leads.append(_lead(record))
-        elif record.get("completed_at") is not None:
-            books.activities.append(_activity(record))
+        else:
+            books.activities.append(activity_of(record))
     return books
 
 
@@ -198,6 +102,11 @@ def _deal(record: Record, floor: Floor) -> Deal:
     assert record.first_ms is not None
     stage, own = record.text("stage"), record.get("probability")
     chance = floor.stage_probability.get(stage, 0) if own is None else own
+    expected = record.get("expected_close_on")
+    overdue_ms = None
+    if expected is not None:
+        next_day = datetime.fromisoformat(str(expected)) + timedelta(days=1)
+        overdue_ms = instant_of(next_day, floor)
     currency = record.text("currency") or floor.currency
     amount = _whole_minor_units(record.get("amount"), currency)
     return Deal(
@@ -211,6 +120,7 @@ def _deal(record: Record, floor: Floor) -> Deal:
         amount=amount if currency == floor.currency else Fraction(0),
         probability=Fraction(Decimal(str(chance))),
         has_amount=amount != 0,
+        overdue_ms=overdue_ms,
     )
 
 
@@ -229,19 +139,6 @@ def _lead(record: Record) -> Lead:
         created_ms=record.instant("created_at"),
         qualified_ms=record.instant("qualified_at"),
         converted_ms=record.instant("converted_at"),
-    )
-
-
-def _activity(record: Record) -> Activity:
-    completed_ms, duration = record.instant("completed_at"), record.get("duration_seconds")
-    assert completed_ms is not None
-    return Activity(
-        rep=record.text("rep_id"),
-        team=record.text("team_id"),
-        kind=record.text("kind"),
-        completed_ms=completed_ms,
-        connected=record.get("outcome") == "connected",
-        duration=Fraction(0) if duration is None else Fraction(Decimal(str(duration))),
     )
 
 
@@ -316,25 +213,29 @@ def _cycle_numbers(won: Sequence[Deal]) -> Numbers:
 def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
     created = sum(_in(span, lead.created_ms) for lead in leads)
     converted = sum(_in(span, lead.converted_ms) for lead in leads)
+    soon = sum(_in(span, lead.created_ms) and converted_soon(lead) for lead in leads)
     return {
         ("leads_created", None): Fraction(created),
         ("leads_qualified", None): Fraction(sum(_in(span, lead.qualified_ms) for lead in leads)),
         ("leads_converted", None): Fraction(converted),
         ("lead_conversion_period", None): _ratio(converted, created),
+        ("leads_created_converted", None): Fraction(soon),
+        ("lead_conversion", None): _ratio(soon, created),
     }
 
 
-def activity_numbers(activities: Sequence[Activity], span: Span) -> Numbers:
-    done = [activity for activity in activities if span.holds(activity.completed_ms)]
-    calls = [activity for activity in done if activity.kind == "call"]
-    numbers: Numbers = {
-        (kpi, None): Fraction(sum(activity.kind == kind for activity in done))
-        for kind, kpi in KPI_OF_ACTIVITY.items()
-    }
-    numbers["calls_connected", None] = Fraction(sum(call.connected for call in calls))
-    numbers["talk_time", None] = sum((call.duration for call in calls), Fraction(0))
-    numbers["activities", None] = Fraction(len(done))
-    return numbers
+def converted_soon(lead: Lead) -> bool:
+    """Say whether it was converted within 30 days of its creation."""
+    if lead.created_ms is None or lead.converted_ms is None:
+        return False
+    return lead.converted_ms - lead.created_ms <= 30 * 24 * 3_600_000
+
+
+def _calls_per_opportunity(numbers: Numbers) -> Numbers:
+    calls, created = numbers["calls", None], numbers["deals_created", None]
+    assert calls is not None
+    assert created is not None
+    return {("calls_per_opportunity", None): _ratio(calls, created)}
 
 
 def open_deals(deals: Iterable[Deal], as_of_ms: int) -> list[Deal]:
@@ -349,12 +250,15 @@ def open_deals(deals: Iterable[Deal], as_of_ms: int) -> list[Deal]:
     return found
 
 
-def open_numbers(deals: Sequence[Deal]) -> Numbers:
+def open_numbers(deals: Sequence[Deal], as_of_ms: int) -> Numbers:
+    overdue = [deal for deal in deals if deal.overdue_ms is not None and deal.overdue_ms < as_of_ms]
     weighted = sum((deal.amount * deal.probability for deal in deals), Fraction(0))
     return {
         ("open_deals", None): Fraction(len(deals)),
         ("pipeline_value", None): sum((deal.amount for deal in deals), Fraction(0)),
         ("weighted_pipeline", None): weighted,
+        ("deals_overdue", None): Fraction(len(overdue)),
+        ("pipeline_overdue", None): sum((deal.amount for deal in overdue), Fraction(0)),
     }
 
 
@@ -392,17 +296,17 @@ def within(books: Books, span: Span) -> Books:
             for lead in books.leads
             if any(_in(span, each) for each in (lead.created_ms, lead.qualified_ms, lead.converted_ms))
         ],
-        [activity for activity in books.activities if span.holds(activity.completed_ms)],
+        [activity for activity in books.activities if any(_in(span, each) for each in activity.moments)],
     )
 
 
 def numbers_by_key(inside: Books, level: str, span: Span) -> dict[str, Numbers]:
-    return {
-        key: deal_numbers(part.deals, span)
-        | lead_numbers(part.leads, span)
-        | activity_numbers(part.activities, span)
-        for key, part in split(inside, level).items()
-    }
+    numbers_of: dict[str, Numbers] = {}
+    for key, part in split(inside, level).items():
+        numbers = deal_numbers(part.deals, span) | lead_numbers(part.leads, span)
+        numbers |= activity_numbers(part.activities, span)
+        numbers_of[key] = numbers | _calls_per_opportunity(numbers)
+    return numbers_of
 
 
 def answers(
@@ -428,6 +332,6 @@ def answers(
     for level in keys:
         parts = split(still_open, level)
         for key in keys[level]:
-            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals).items():
+            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals, as_of_ms).items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
     return result

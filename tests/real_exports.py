@@ -13,7 +13,8 @@ from zlib import crc32
 
 import pytest
 
-from tests.oracle import Books, Deal, Lead, milliseconds
+from tests.oracle import Books, Deal, Lead
+from tests.oracle_records import milliseconds
 from tests.oracle_windows import Floor, instant_of
 
 HOUR = timedelta(hours=1)

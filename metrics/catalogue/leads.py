@@ -19,4 +19,12 @@ LEAD_KPIS: Final = (
         "lead_conversion_period", "Leads converted in the window per lead created in it.",
         "leads_converted / leads_created", KpiUnit.RATIO, LEADS,
     ),
+    Kpi(
+        "leads_created_converted", "Of the leads created in the window, those converted within 30 days.",
+        "leads_new_converted", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "lead_conversion", "Of the leads created in the window, the share converted within 30 days.",
+        "leads_created_converted / leads_created", KpiUnit.RATIO, LEADS,
+    ),
 )  # fmt: skip

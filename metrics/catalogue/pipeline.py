@@ -13,4 +13,12 @@ PIPELINE_KPIS: Final = (
         "Amount of the deals open now, each times its probability (its own, else its stage's).",
         "open_weighted + open_weighted_millionths / 1000000", KpiUnit.MONEY, PIPELINE,
     ),
+    Kpi(
+        "deals_overdue", "Deals that are open now although the day they were expected to close is over.",
+        "overdue", KpiUnit.COUNT, PIPELINE,
+    ),
+    Kpi(
+        "pipeline_overdue", "Amount of the deals that are open now although their expected close is past.",
+        "overdue_amount", KpiUnit.MONEY, PIPELINE,
+    ),
 )  # fmt: skip

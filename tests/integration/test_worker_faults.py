@@ -15,6 +15,7 @@ import pytest
 from streams.topics import DEALS
 from tests import oracle
 from tests.histories import Event, Generator
+from tests.oracle_activities import activity_numbers
 from tests.integration.cluster import SLOTS, Cluster, Worker, until
 from tests.oracle_windows import Floor, Span
 
@@ -33,7 +34,7 @@ def expected(events: list[Event]) -> dict[str, Fraction]:
     books = oracle.books_of(events, Floor())
     deals = oracle.deal_numbers(books.deals, FOR_EVER)
     leads = oracle.lead_numbers(books.leads, FOR_EVER)
-    activities = oracle.activity_numbers(books.activities, FOR_EVER)
+    activities = activity_numbers(books.activities, FOR_EVER)
     revenue = deals["revenue", None]
     assert revenue is not None
     numbers = {

@@ -25,7 +25,7 @@ CHANGES: dict[EntityKind, type[Changes]] = {
     EntityKind.ACTIVITY: ActivityChanges,
 }
 # Registers that an event's type writes, not a data field.
-FROM_THE_TYPE = {"deleted", "qualified_at_ms", "converted_at_ms", "disqualified_at_ms"}
+FROM_THE_TYPE = {"deleted", "qualified_at_ms", "converted_at_ms", "disqualified_at_ms", "booked_at_ms"}
 
 DOCUMENT: Schema = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 MESSAGES: Schema = DOCUMENT["components"]["messages"]

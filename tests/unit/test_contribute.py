@@ -133,6 +133,7 @@ def test_lead_counts_at_each_of_its_moments() -> None:
     lead = LeadChanges(created_at_ms=1, qualified_at_ms=2, converted_at_ms=3)
     assert values_of(EntityKind.LEAD, (9, lead)) == {
         ("leads_new", 1): 1,
+        ("leads_new_converted", 1): 1,
         ("leads_qualified_total", 2): 1,
         ("leads_converted_total", 3): 1,
     }
@@ -149,8 +150,46 @@ def test_connected_call_counts_as_call_conversation_and_talk() -> None:
     }
 
 
-def test_scheduled_activity_counts_nowhere_until_it_is_completed() -> None:
-    assert values_of(EntityKind.ACTIVITY, (7, ActivityChanges(kind="demo", scheduled_at_ms=9))) == {}
+def test_lead_converted_after_thirty_days_is_not_a_converted_one_of_its_cohort() -> None:
+    created = (1, LeadChanges(created_at_ms=1))
+    in_time, late = (
+        values_of(EntityKind.LEAD, created, (2, LeadChanges(converted_at_ms=time_ms)))
+        for time_ms in (1 + 30 * DAY_MS, 2 + 30 * DAY_MS)
+    )
+    assert in_time["leads_new_converted", 1] == 1
+    assert ("leads_new_converted", 1) not in late
+
+
+def test_demo_is_booked_when_scheduled_due_when_planned_and_held_unless_nobody_came() -> None:
+    booked = (7, ActivityChanges(kind="demo", scheduled_at_ms=9, booked_at_ms=7))
+    assert values_of(EntityKind.ACTIVITY, booked) == {
+        ("demos_put_in_calendar", 7): 1,
+        ("demos_planned", 9): 1,
+    }
+    held = values_of(EntityKind.ACTIVITY, booked, (11, ActivityChanges(completed_at_ms=10)))
+    assert held["demos_planned_and_held", 9] == held["demos_done", 10] == 1
+    no_show = (12, ActivityChanges(completed_at_ms=10, outcome="no_show"))
+    assert ("demos_planned_and_held", 9) not in values_of(EntityKind.ACTIVITY, booked, no_show)
+
+
+def test_follow_up_is_due_at_its_time_and_in_time_up_to_it() -> None:
+    due = (1, ActivityChanges(kind="follow_up", due_at_ms=9))
+    assert values_of(EntityKind.ACTIVITY, due) == {("follow_ups_planned", 9): 1}
+    done = values_of(EntityKind.ACTIVITY, due, (9, ActivityChanges(completed_at_ms=9)))
+    assert done["follow_ups_in_time", 9] == 1
+    late = values_of(EntityKind.ACTIVITY, due, (10, ActivityChanges(completed_at_ms=10)))
+    assert ("follow_ups_in_time", 9) not in late
+
+
+def test_meeting_that_was_cancelled_is_no_conversation() -> None:
+    held, cancelled = (
+        values_of(
+            EntityKind.ACTIVITY, (7, ActivityChanges(kind="meeting", completed_at_ms=7, outcome=outcome))
+        )
+        for outcome in ("held", "cancelled")
+    )
+    assert held["meetings_took_place", 7] == 1
+    assert cancelled == {("meetings_done", 7): 1, ("activities_done", 7): 1}
 
 
 def test_open_deal_is_overdue_once_the_expected_day_is_over() -> None:
