@@ -22,6 +22,7 @@ from metrics.measures import BY_NAME, Kind, Unit
 FORMULA_CHARACTERS_MAX: Final = 1000
 FORMULA_DEPTH_MAX: Final = 50
 QUANTILE_PARAMETER: Final = "q"
+_NAMES_SAID_MAX: Final = 20
 
 
 class FormulaError(ValueError):
@@ -241,7 +242,11 @@ def _dimension_of_name(name: str, kpi_units: dict[str, KpiUnit]) -> Dimension:
 def _meant(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if len(names) > _NAMES_SAID_MAX:
+        return "docs/kpis.md lists all names"
+    return f"known are {', '.join(names)}"
 
 
 def _combine(operator: str, left: Dimension, right: Dimension) -> Dimension:

@@ -30,6 +30,8 @@ PIPELINE: Final = (*DEALS, "stage")
 LEADS: Final = ("floor", "team", "rep", "source", "region")
 ACTIVITIES: Final = ("floor", "team", "rep", "region")
 
+_FORMULA_SHOWN_MAX: Final = 120
+
 _SUFFIX: Final = {
     KpiUnit.COUNT: "",
     KpiUnit.MONEY: "",
@@ -81,7 +83,8 @@ class Catalogue:
             try:
                 self._check(kpi, units)
             except FormulaError as error:
-                raise FormulaError(f"KPI {kpi.name!r}: {error}") from None
+                raise FormulaError(f"KPI {kpi.name!r}, formula = {_shown(kpi.formula)}: {error}") from None
+        _check_gauges(self.kpis)
 
     def __iter__(self) -> Iterator[Kpi]:
         return iter(self.kpis)
@@ -131,6 +134,11 @@ class Catalogue:
                 self._check_references(self[name], (*path, name))
 
 
+def _shown(formula: str) -> str:
+    text = repr(formula)
+    return text if len(text) <= _FORMULA_SHOWN_MAX else f"{text[:_FORMULA_SHOWN_MAX]}…"
+
+
 def _check_name(name: str, seen: set[str]) -> None:
     if name in seen:
         raise FormulaError(f"KPI {name!r} is defined twice; rename one")
@@ -138,6 +146,18 @@ def _check_name(name: str, seen: set[str]) -> None:
         raise FormulaError(f"KPI {name!r} has the name of a measure; rename it")
     if not (name.isascii() and name.isidentifier() and name == name.lower()):
         raise FormulaError(f"KPI {name!r} is no name; use lower-case letters, digits and _")
+
+
+def _check_gauges(kpis: Iterable[Kpi]) -> None:
+    """Two KPIs may not end up as one gauge, such as `x_previous` and the twin of `x`."""
+    owners: dict[str, Kpi] = {}
+    for kpi in kpis:
+        for gauge in (kpi.gauge_name("*"), kpi.gauge_name("*", previous=True)):
+            owner = owners.setdefault(gauge, kpi)
+            if owner is not kpi:
+                raise FormulaError(
+                    f"KPI {kpi.name!r} would have the gauge {gauge} of KPI {owner.name!r}; rename it"
+                )
 
 
 def _shows_as(dimension: Dimension, unit: KpiUnit) -> bool:

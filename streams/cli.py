@@ -169,11 +169,11 @@ def snapshot(load: Load, clock: str | None, as_json: bool, **question: Any) -> N
 @JSON
 @with_settings
 def kpis(load: Load, as_json: bool) -> None:
-    """List the KPIs: name, sentence, formula, unit and gauges."""
+    """List the KPIs, built in and the floor's own: name, sentence, formula, unit and gauges."""
     from streams.commands import numbers
+    from streams.settings import catalogue_of
 
-    load()
-    numbers.kpis(as_json=as_json)
+    numbers.kpis(catalogue_of(load()), as_json=as_json)
 
 
 @cli.command(**example("salesfloor topics\nsalesfloor topics create --kafka broker:9092"))

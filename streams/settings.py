@@ -25,18 +25,21 @@ from pydantic import (
 )
 
 from metrics.calendar import Calendar
+from metrics.formula import FormulaError
+from metrics.kpi import Catalogue
 from metrics.money import exponent_of
 from metrics.snapshot import SnapshotConfig
 from streams import settings_sources
+from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_sources import SettingsError, Tree
 
-__all__ = ["Settings", "SettingsError", "calendar_of", "load_settings", "snapshot_config_of"]
+__all__ = ["Settings", "SettingsError", "calendar_of", "catalogue_of", "load_settings", "snapshot_config_of"]
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
 LevelName = Literal["floor", "team", "rep", "product", "source", "region", "stage"]
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raise when decode, merge, contribute or the stored layout changes what a pane holds."""
 
 DEFAULT_FILE = "salesfloor.toml"
@@ -249,6 +252,16 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     gateway: GatewaySettings = GatewaySettings()
+    kpis: tuple[KpiSettings, ...] = Field(default=(), description="KPIs of the floor's own")
+
+    @field_validator("kpis")
+    @classmethod
+    def _sound(cls, kpis: tuple[KpiSettings, ...]) -> tuple[KpiSettings, ...]:
+        try:
+            catalogue_with(kpis)
+        except FormulaError as error:
+            raise ValueError(str(error)) from None
+        return kpis
 
     @property
     def definition_version(self) -> str:
@@ -295,6 +308,11 @@ def calendar_of(floor: FloorSettings) -> Calendar:
     )
 
 
+def catalogue_of(settings: Settings) -> Catalogue:
+    """Return the built-in KPIs and the floor's own."""
+    return catalogue_with(settings.kpis)
+
+
 def snapshot_config_of(settings: Settings) -> SnapshotConfig:
     """Return which numbers are shown, in whose calendar and currency."""
     return SnapshotConfig(
@@ -303,4 +321,5 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         levels=settings.metrics.levels,
         windows=settings.metrics.windows,
         keys_per_level_max=settings.metrics.keys_per_level_max,
+        catalogue=catalogue_of(settings),
     )

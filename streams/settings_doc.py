@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from streams.settings import SHORT_FORMS, Settings
-from streams.settings_sources import Location, env_name, is_secret, leaves
+from streams.settings_sources import Location, env_name, is_secret, leaves, table_of
 
 _INTRO = """# Settings
 
@@ -46,12 +46,24 @@ def render_example() -> str:
     lines: list[str] = []
     section = ""
     for location, field in leaves(Settings):
+        if (table := table_of(field)) is not None:
+            lines += ["", *_table_example(location[-1], field, table)]
+            continue
         if location[:-1] and location[0] != section:
             section = location[0]
             lines += ["", f"[{section}]"]
         lines += [f"# {field.description}{_limits(field)}"] if field.description else []
         lines.append(_assignment(location[-1], field))
     return "\n".join(lines) + "\n"
+
+
+def _table_example(name: str, field: FieldInfo, table: type[BaseModel]) -> Iterator[str]:
+    """Show a list of tables commented out: there are none by default."""
+    yield f"# {field.description}: one [[{name}]] table for each"
+    yield f"# [[{name}]]"
+    for key, inner in table.model_fields.items():
+        default = "…" if inner.is_required() else _toml(inner.get_default(call_default_factory=True))
+        yield f"# {key} = {default}  # {inner.description}{_limits(inner)}"
 
 
 def _assignment(key: str, field: FieldInfo) -> str:

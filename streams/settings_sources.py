@@ -59,6 +59,13 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
+def table_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return what each `[[table]]` of a list of tables holds; None for any other field."""
+    inner = [each for each in get_args(field.annotation) if each is not Ellipsis]
+    one = inner[0] if len(inner) == 1 else None
+    return one if isinstance(one, type) and issubclass(one, BaseModel) else None
+
+
 def leaves(model: type[BaseModel], at: Location = ()) -> Iterator[tuple[Location, FieldInfo]]:
     """Yield every key of the model with its place, sections before what is in them."""
     for name, field in model.model_fields.items():
@@ -215,6 +222,9 @@ def explain(error: ValidationError, layers: list[Layer], model: type[BaseModel])
 
 
 def _explain_one(detail: dict[str, Any], layers: list[Layer], model: type[BaseModel]) -> str:
+    tables = model.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None
+    if tables is not None and (table := table_of(tables)) is not None:
+        return _explain_table(detail, layers, table)
     location = tuple(str(part) for part in detail["loc"][:2])  # beyond it: inside a list or table
     setter = next((layer for layer in layers if _lookup(layer.tree, location) is not None), None)
     label = setter.call(location) if setter else ".".join(location)
@@ -231,6 +241,35 @@ def _explain_one(detail: dict[str, Any], layers: list[Layer], model: type[BaseMo
         return f"{label}: {message}"
     shown = "" if is_secret(field) else f" = {_shown(detail['input'])}"
     return f"{label}{shown}: {message}{_default_hint(field)}"
+
+
+def _explain_table(detail: dict[str, Any], layers: list[Layer], table: type[BaseModel]) -> str:
+    """Do the same for one of a list of tables, which is called by its place and, if it has one, its name."""
+    name, *rest = detail["loc"]
+    setter = next((layer for layer in layers if _lookup(layer.tree, (name,)) is not None), None)
+    where = f"{setter.name}: [[{name}]]" if setter else str(name)
+    if setter is not None and (own_name := setter.names.get((name,))) is not None:
+        where = own_name
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:] if not message.startswith("KPI") else message
+    if not rest or not isinstance(rest[0], int):
+        return f"{where}: {message}"
+    tree = _lookup(setter.tree, (name,)) if setter else None
+    entry = tree[rest[0]] if isinstance(tree, list) and rest[0] < len(tree) else None
+    called = entry.get("name") if isinstance(entry, dict) else None
+    where += f" {_shown(called)}" if isinstance(called, str) else f" number {rest[0] + 1}"
+    if len(rest) == 1:
+        return f"{where}: {message}"
+    key = str(rest[1])
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, table.model_fields, n=1, cutoff=0.5)
+        return f"{where} {key}: no such key; " + (
+            f"did you mean {close[0]}?" if close else f"there is {', '.join(table.model_fields)}"
+        )
+    if detail["type"] == "missing":
+        what = table.model_fields[key].description if key in table.model_fields else None
+        return f"{where} {key}: is missing; give it" + (f" ({what})" if what else "")
+    return f"{where} {key} = {_shown(detail['input'])}: {message}"
 
 
 def _default_hint(field: FieldInfo) -> str:

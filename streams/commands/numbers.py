@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from metrics.catalogue import BUILT_IN
+from metrics.edges import LeftOut
+from metrics.kpi import Catalogue
 from metrics.kpi_snapshot import KpiSnapshot, KpiValue
 from metrics.snapshot import Filters, take_snapshot
 from metrics.web.answers import describe
@@ -18,8 +19,10 @@ from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.commands.frame import Failed
 from streams.commands.show import shown_seconds, shown_value
+from streams.joins.standard import standard_joins
 from streams.metrics_role import open_store
-from streams.settings import Settings, snapshot_config_of
+from streams.settings import Settings, catalogue_of, snapshot_config_of
+from streams.settings_rules import fold_rules
 
 
 class Question(NamedTuple):
@@ -37,7 +40,7 @@ def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
     )
     try:
         at_ms = instant_ms(question.at) if question.at is not None else None
-        filters.check(BUILT_IN)
+        filters.check(catalogue_of(settings))
     except BadAsk as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except ValueError as error:
@@ -58,7 +61,12 @@ async def _take(settings: Settings, at_ms: int | None, filters: Filters) -> KpiS
                 "Redis holds no salesfloor state yet; start `salesfloor worker` or `salesfloor run`, or name "
                 "another Redis with --redis"
             )
-        follower = BoardFollower(store, slots=slots, definition_version=settings.definition_version)
+        follower = BoardFollower(
+            store,
+            slots=slots,
+            definition_version=settings.definition_version,
+            joins=standard_joins(fold_rules(settings)),
+        )
         await follower.load()
     finally:
         await store.close()
@@ -93,7 +101,15 @@ def _print_tables(taken: KpiSnapshot) -> None:
     for currency, count in taken.missing_rates.items():
         console.print(f"no rate for {currency}: {count} amounts are left out", style="bold")
     for left_out in taken.left_out:
-        console.print(f"{left_out.window} is left out: {left_out.reason}", highlight=False)
+        console.print(_said(left_out), highlight=False)
+
+
+def _said(left_out: LeftOut) -> str:
+    if left_out.window is None:
+        return f"what is open now is left out: {left_out.reason}"
+    if left_out.previous_only:
+        return f"{left_out.window} is shown without its previous twin: {left_out.reason}"
+    return f"{left_out.window} is left out: {left_out.reason}"
 
 
 def _table(level: str, values: list[KpiValue], taken: KpiSnapshot) -> Table:
@@ -122,12 +138,12 @@ def _cells(by_window: dict[str | None, KpiValue], windows: list[str], currency: 
     return [shown_value(by_window[window], currency) if window in by_window else "" for window in windows]
 
 
-def kpis(*, as_json: bool) -> None:
+def kpis(catalogue: Catalogue, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([describe(kpi) for kpi in BUILT_IN], ensure_ascii=False))
+        click.echo(json.dumps([describe(kpi) for kpi in catalogue], ensure_ascii=False))
         return
     console = Console()
-    for kpi in BUILT_IN:
+    for kpi in catalogue:
         console.print(f"[bold]{kpi.name}[/bold]  ({kpi.unit})", highlight=False)
         console.print(f"  {kpi.sentence}", highlight=False, markup=False)
         console.print(f"  = {kpi.formula}", highlight=False, markup=False)

@@ -51,7 +51,7 @@ def error_of(kpi: Kpi, *others: Kpi) -> str:
 )
 def test_a_wrong_formula_is_told_what_is_wrong(formula: str, unit: KpiUnit, message: str) -> None:
     error = error_of(custom(formula, unit))
-    assert error.startswith("KPI 'mine': ")
+    assert error.startswith("KPI 'mine', formula = ")
     assert message in error
 
 
@@ -68,6 +68,8 @@ def test_a_cycle_over_several_kpis_is_shown_in_order() -> None:
         (Kpi("Calls per win", "Odd.", "calls / won", KpiUnit.COUNT), "is no name"),
         (custom("won", levels=("floor", "planet")), "unknown level 'planet'"),
         (custom("won", levels=("stage",)), "only what is open now is known by stage"),
+        (Kpi("revenue_previous", "Twin.", "revenue", KpiUnit.MONEY), "the gauge salesfloor_*_revenue_previous"),
+        (Kpi("talk_time_seconds", "Twin.", "calls", KpiUnit.COUNT), "of KPI 'talk_time'; rename it"),
     ],
 )
 def test_a_wrong_definition_is_told_what_is_wrong(kpi: Kpi, message: str) -> None:
