@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from tests.oracle_activities import Activity, activity_numbers, activity_of
-from tests.oracle_records import CloudEvent, Record, milliseconds, records_of
+from tests.oracle_records import CloudEvent, Record, records_of
 from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
 
 LEVELS = ("floor", "team", "rep")

@@ -15,8 +15,8 @@ import pytest
 from streams.topics import DEALS
 from tests import oracle
 from tests.histories import Event, Generator
-from tests.oracle_activities import activity_numbers
 from tests.integration.cluster import SLOTS, Cluster, Worker, until
+from tests.oracle_activities import activity_numbers
 from tests.oracle_windows import Floor, Span
 
 pytestmark = pytest.mark.timeout(300)
