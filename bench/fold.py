@@ -28,9 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.admin import ensure_topics
-from streams.app import SalesfloorApp, fold_rules, run_worker
+from streams.app import SalesfloorApp, run_worker
 from streams.embedded import embedded
 from streams.settings import Settings, load_settings
+from streams.settings_rules import fold_rules
 from streams.stores.base import Claim, Commit, Outcome
 from streams.table import SlotTable
 from streams.topics import DEALS, SOURCES

@@ -29,8 +29,8 @@ from streams.faust_table import NoChangelogTableManager, RedisTable
 from streams.kafka_client import bootstrap_servers, ssl_context
 from streams.keeper import BatchHook, Keeper
 from streams.logs import FAUST_LOGGER, fields
-from streams.rules import FoldRules
-from streams.settings import KafkaSettings, Settings, calendar_of
+from streams.settings import KafkaSettings, Settings
+from streams.settings_rules import fold_rules
 from streams.stores.base import SlotStore, StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.topics import SOURCES
@@ -40,7 +40,6 @@ from streams.worker_metrics import WorkerStatus, doors
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-DAY_MS = 86_400_000
 
 REQUEST_TIMEOUT_SECONDS = 90.0
 """Faust gives up a seek after this time without a word; loading keeps its own, much shorter deadline."""
@@ -74,18 +73,6 @@ class SalesfloorApp(faust.App):
 
     def _create_directories(self) -> None:
         """Nothing is kept on this machine."""
-
-
-def fold_rules(settings: Settings) -> FoldRules:
-    return FoldRules(
-        calendar=calendar_of(settings.floor),
-        currency=settings.floor.currency,
-        stage_probability=settings.floor.stage_probability,
-        retention_ms=settings.worker.retention_days * DAY_MS,
-        activity_horizon_ms=settings.worker.activity_horizon_days * DAY_MS,
-        panes_max=settings.worker.panes_per_slot_max,
-        clock=settings.clock,
-    )
 
 
 def create_app(settings: Settings, store: SlotStore) -> SalesfloorApp:

@@ -1,5 +1,7 @@
 """Follows the boards of all slots in a store and answers `metrics` as one `PaneReader`. Computes no KPI.
 
+What entities of several slots contribute together is joined here from their facts (streams.joins).
+
 A slot's board is read once and then kept up to date by the changes the store tells of. Marks say
 whether a change continues what is held: if not (a change was missed, another owner took over, the
 store lost its last second), the board is read again and replaces the slot's contribution exactly.
@@ -15,9 +17,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
 from streams import layout
+from streams.joins import Joins
 from streams.logs import fields
-from streams.pane_log import GrowingLog, Rows
-from streams.slot_board import CellIndex, SlotBoard
+from streams.pane_log import GrowingLog
+from streams.slot_board import CellIndex, Difference, SlotBoard
 from streams.stores.base import BoardChange, SlotStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -31,13 +34,20 @@ class BoardFollower:
     """`load` once for an image of now, or `run` to stay up to date."""
 
     def __init__(
-        self, store: SlotStore, *, slots: int, definition_version: str, log: GrowingLog | None = None
+        self,
+        store: SlotStore,
+        *,
+        slots: int,
+        definition_version: str,
+        joins: Joins | None = None,
+        log: GrowingLog | None = None,
     ) -> None:
         self._store = store
         self._definition_version = definition_version
         self._index = CellIndex()
         self._slots = [SlotBoard(self._index, definition_version) for _ in range(slots)]
         self._log = log or GrowingLog()
+        self._joins = joins
         self._version = 0
         # Reading a board takes awaits; no change may be applied in the middle of them.
         self._lock = asyncio.Lock()
@@ -133,8 +143,8 @@ class BoardFollower:
         elif not slot.loaded:
             # Another version's board stays unread until another owner claims it.
             slot.mark = change.mark
-        elif (rows := slot.apply(change)) is not None:
-            self._changed(rows)
+        elif (difference := slot.apply(change)) is not None:
+            self._changed(change.slot, difference)
         else:
             await self._compare(change.slot)
 
@@ -142,10 +152,13 @@ class BoardFollower:
         """Read a slot's board again, unless its mark says that nothing is new."""
         slot = self._slots[number]
         if await self._store.read_mark(number) != slot.mark:
-            self._changed(slot.replace(await self._store.read_board(number)))
+            self._changed(number, slot.replace(await self._store.read_board(number)))
         self.last_contact_monotonic = time.monotonic()
 
-    def _changed(self, rows: Rows) -> None:
+    def _changed(self, slot: int, difference: Difference) -> None:
+        rows, facts = difference
+        if self._joins is not None:
+            self._joins.take(slot, facts, self._index.number_of, rows)
         self._log.append(rows)
         self._version += 1
 

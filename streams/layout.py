@@ -3,6 +3,7 @@
 board     b"c" cell number                 -> the cell, msgpack array of 7 strings
           b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures)
           b"r" + id                        -> reference record (metrics.reference)
+          b"f", one letter by kind + id    -> the entity's fact (streams.facts)
           b"s"                             -> `SlotFacts`
 entities  one letter by kind + id          -> entity state
           b"t" + table name + NUL + key    -> one row of a Faust table
@@ -20,6 +21,7 @@ from metrics.panes import FINEST, Cell, Resolution
 from metrics.reference import Reference
 from streams.entities import STATES, State
 from streams.events import EntityKind
+from streams.facts import FACTS, Fact
 from streams.topics import REFERENCE
 
 FACTS_FIELD = b"s"
@@ -153,6 +155,32 @@ def pack_reference(record: Reference) -> bytes:
 
 def unpack_reference(value: bytes) -> Reference:
     return _unpack_reference(value)
+
+
+_unpack_fact: dict[EntityKind, Callable[[bytes], Fact]] = {
+    kind: msgspec.msgpack.Decoder(fact).decode for kind, fact in FACTS.items()
+}
+
+
+def fact_field(kind: EntityKind, entity_id: str) -> bytes:
+    return b"f" + _ENTITY_PREFIX[kind] + entity_id.encode()
+
+
+def is_fact(field: bytes) -> bool:
+    return field[:1] == b"f"
+
+
+def fact_owner(field: bytes) -> tuple[EntityKind, str]:
+    """Return whose fact a field of the board holds."""
+    return _KIND_OF_PREFIX[field[1:2]], field[2:].decode()
+
+
+def pack_fact(fact: Fact) -> bytes:
+    return _pack(fact)
+
+
+def unpack_fact(kind: EntityKind, value: bytes) -> Fact:
+    return _unpack_fact[kind](value)
 
 
 def row_field(table: str, key: bytes) -> bytes:

@@ -16,10 +16,12 @@ from metrics.service import SnapshotService
 from metrics.web.app import create_app
 from streams.board import BoardFollower
 from streams.clock import SystemClock
+from streams.joins.standard import standard_joins
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.serving import serving
 from streams.settings import Settings, snapshot_config_of
+from streams.settings_rules import fold_rules
 from streams.stores.base import StoreUnavailable
 from streams.stores.redis import RedisStore
 
@@ -126,7 +128,12 @@ async def _follow(store: RedisStore, settings: Settings, reader: LateReader) -> 
     async with asyncio.TaskGroup() as group:
         while True:
             slots = await _slots(store)
-            follower = BoardFollower(store, slots=slots, definition_version=settings.definition_version)
+            follower = BoardFollower(
+                store,
+                slots=slots,
+                definition_version=settings.definition_version,
+                joins=standard_joins(fold_rules(settings)),
+            )
             running = group.create_task(follower.run(), name="boards")
             if reader.follower is None:
                 reader.follow(follower)  # so that readiness can tell how many are read

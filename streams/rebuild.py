@@ -21,12 +21,12 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.admin import check_co_partitioning, describe_topics
-from streams.app import fold_rules
 from streams.clock import Clock, SystemClock
 from streams.kafka_client import client_options
 from streams.logs import fields
 from streams.rules import FoldRules
 from streams.settings import Settings
+from streams.settings_rules import fold_rules
 from streams.stores.base import Mark, Outcome, StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.table import SlotTable

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from metrics.panes import Cell
 from metrics.reference import Reference
 from streams import layout
+from streams.facts import Fact
+from streams.joins.base import FactChange
 from streams.pane_log import Rows
 from streams.stores.base import NO_MARK, Board, BoardChange, Mark
 
@@ -27,6 +30,13 @@ class CellIndex:
         return number
 
 
+class Difference(NamedTuple):
+    """What an image or a change made of the board: rows for the log, and facts that changed."""
+
+    rows: Rows
+    facts: list[FactChange]
+
+
 @dataclass(slots=True)
 class SlotBoard:
     """A board of another definition version is known by its mark only and contributes nothing."""
@@ -41,12 +51,13 @@ class SlotBoard:
     """Reference records by their id."""
     _cells: dict[int, int] = field(default_factory=dict)  # the slot's cell number -> the number in the index
     _panes: dict[bytes, bytes] = field(default_factory=dict)
+    _facts: dict[bytes, Fact] = field(default_factory=dict)
 
     @property
     def rebuilding(self) -> bool:
         return any(self.offsets.get(topic, 0) < until for topic, until in self.facts.rebuild_until.items())
 
-    def replace(self, board: Board) -> Rows:
+    def replace(self, board: Board) -> Difference:
         """Take over an image whatever was held before; return what that changes."""
         self.loaded = board.version == self.version
         fields = board.fields if self.loaded else {}
@@ -67,32 +78,42 @@ class SlotBoard:
             if self._panes.get(name) != packed or cells[key.cell] != self._cells[key.cell]:
                 rows.add(key.start_ms, cells[key.cell], _NOTHING, layout.unpack_pane(packed))
         self._cells, self._panes = cells, panes
+        changes: list[FactChange] = []
+        for name in [name for name in self._facts if name not in fields]:
+            self._set_fact(changes, name, None)
+        for name, packed in fields.items():
+            if layout.is_fact(name):
+                self._set_fact(changes, name, packed)
         self.references = {}
         self._take_references(fields)
         facts = fields.get(layout.FACTS_FIELD)
         self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
         self.mark, self.offsets = board.mark, board.offsets if self.loaded else {}
-        return rows
+        return Difference(rows, changes)
 
-    def apply(self, change: BoardChange) -> Rows | None:
+    def apply(self, change: BoardChange) -> Difference | None:
         """Apply the change that follows what is held; None when only a new image can tell what it means."""
         assert self.loaded
         assert change.follows == self.mark
         if not self._take_cells(change):
             return None
-        rows = Rows()
+        rows, changes = Rows(), list[FactChange]()
         for name, packed in change.set.items():
             if layout.is_pane(name):
                 self._set_pane(rows, name, packed)
+            elif layout.is_fact(name):
+                self._set_fact(changes, name, packed)
         for name in change.delete:
             if layout.is_pane(name):
                 self._set_pane(rows, name, None)
+            elif layout.is_fact(name):
+                self._set_fact(changes, name, None)
         self._take_references(change.set)
         facts = change.set.get(layout.FACTS_FIELD)
         if facts is not None:
             self.facts = layout.unpack_facts(facts)
         self.mark, self.offsets = change.mark, change.offsets
-        return rows
+        return Difference(rows, changes)
 
     def _take_cells(self, change: BoardChange) -> bool:
         """Learn new cells. One that goes or changes its meaning may move panes the change does not name."""
@@ -123,3 +144,12 @@ class SlotBoard:
             _NOTHING if before is None else layout.unpack_pane(before),
             _NOTHING if packed is None else layout.unpack_pane(packed),
         )
+
+    def _set_fact(self, changes: list[FactChange], name: bytes, packed: bytes | None) -> None:
+        kind, entity_id = layout.fact_owner(name)
+        before = self._facts.pop(name, None)
+        after = None if packed is None else layout.unpack_fact(kind, packed)
+        if after is not None:
+            self._facts[name] = after
+        if before != after:
+            changes.append(FactChange(kind, entity_id, before, after))

@@ -13,6 +13,7 @@ from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
 from streams.entities import ActivityState, ReferenceState, State, apply_merge, new_state, plan_merge
 from streams.events import EntityKind, Event, Ignored, Reason, Rejected
+from streams.facts import FACTS, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
@@ -247,6 +248,12 @@ class SlotTable:
                 if type(state) is ReferenceState and state.record is not None:
                     # Readers of the board need the record itself; it contributes to no pane.
                     board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
+            if kind in FACTS:
+                fact = None if state is None else fact_of(state, self._rules)
+                if fact is None:
+                    board_del.append(layout.fact_field(kind, entity_id))
+                else:
+                    board_set[layout.fact_field(kind, entity_id)] = layout.pack_fact(fact)
         for table, key in self._dirty_rows:
             row = self._rows.get(table, {}).get(key)
             if row is None:

@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from streams.app import create_app, credentials, fold_rules
+from streams.app import create_app, credentials
 from streams.settings import FloorSettings, KafkaSettings, Settings, WorkerSettings
+from streams.settings_rules import fold_rules
 from streams.stores.memory import MemoryStore
 from streams.topics import SOURCES
 

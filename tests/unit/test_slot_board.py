@@ -2,9 +2,11 @@
 
 from metrics.panes import Cell
 from streams import layout
+from streams.events import EntityKind
+from streams.facts import AccountFact, DealFact
+from streams.joins.base import FactChange
 from streams.layout import PaneKey, SlotFacts
-from streams.pane_log import Rows
-from streams.slot_board import CellIndex, SlotBoard
+from streams.slot_board import CellIndex, Difference, SlotBoard
 from streams.stores.base import NO_MARK, Board, BoardChange
 
 A, B = Cell(rep="a"), Cell(rep="b")
@@ -22,8 +24,9 @@ def change(seq: int, fields: dict[bytes, bytes], delete: list[bytes] | None = No
     return BoardChange(0, seq, {"sales.deals": seq}, fields, delete or [], owner="1-x")
 
 
-def tuples(rows: Rows | None) -> list[tuple[int, int, int, int]]:
-    assert rows is not None
+def tuples(difference: Difference | None) -> list[tuple[int, int, int, int]]:
+    assert difference is not None
+    rows = difference.rows
     return sorted(zip(rows.start_ms, rows.cell, rows.key, rows.value, strict=True))
 
 
@@ -103,3 +106,29 @@ def test_a_board_nobody_committed_to_is_not_loaded() -> None:
     slot.replace(Board(seq=0, offsets={}, fields={}))
     assert not slot.loaded
     assert slot.mark == NO_MARK
+
+
+def facts_of(difference: Difference | None) -> list[FactChange]:
+    assert difference is not None
+    return difference.facts
+
+
+def test_facts_are_told_when_they_change_and_only_then() -> None:
+    slot = made()
+    one, other, account = DealFact(A, 1), DealFact(B, 2, products=("x", "y")), AccountFact(A)
+    name, named = layout.fact_field(EntityKind.DEAL, "D"), layout.fact_field(EntityKind.ACCOUNT, "D")
+    image = board(1, {}, {})
+    image.fields.update({name: layout.pack_fact(one), named: layout.pack_fact(account)})
+    assert sorted(facts_of(slot.replace(image))) == [
+        FactChange(EntityKind.ACCOUNT, "D", None, account),
+        FactChange(EntityKind.DEAL, "D", None, one),
+    ]
+    assert facts_of(slot.replace(image)) == []
+    assert facts_of(slot.apply(change(2, {name: layout.pack_fact(one)}))) == []
+    assert facts_of(slot.apply(change(3, {name: layout.pack_fact(other)}, [named]))) == [
+        FactChange(EntityKind.DEAL, "D", one, other),
+        FactChange(EntityKind.ACCOUNT, "D", account, None),
+    ]
+    assert facts_of(slot.replace(board(9, {}, {}, version="v2"))) == [
+        FactChange(EntityKind.DEAL, "D", other, None)
+    ]

@@ -9,7 +9,8 @@ import pytest
 from metrics.calendar import Calendar
 from metrics.measures import BY_NAME
 from streams import layout
-from streams.events import Reason
+from streams.events import EntityKind, Reason
+from streams.facts import DealFact
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.table import SlotTable
@@ -198,3 +199,26 @@ def test_event_clock_measures_retention_from_the_newest_event() -> None:
     ]
     dead = table.fold(DEALS, events, now_ms=in_2035_ms)
     assert [each.record.offset for each in dead] == [2]
+
+
+def facts_in(commit: Commit | None) -> dict[bytes, bytes]:
+    assert commit is not None
+    return {name: value for name, value in commit.board_set.items() if layout.is_fact(name)}
+
+
+def test_a_commit_carries_the_facts_of_what_changed_and_deletes_those_that_are_no_more() -> None:
+    table = new_table()
+    name = layout.fact_field(EntityKind.DEAL, "D-1")
+    won = record(0, "sales.deal.won", "11-20T09:00:00", deal_id="D-1", amount=5, account_id="K")
+    table.fold(DEALS, [won], now_ms=NOW_MS)
+    facts = facts_in(table.take_commit())
+    table.committed()
+    assert list(facts) == [name]
+    fact = layout.unpack_fact(EntityKind.DEAL, facts[name])
+    assert isinstance(fact, DealFact)
+    assert (fact.status, fact.amount_minor, fact.account_id) == ("won", 500, "K")
+    table.fold(DEALS, [record(1, "sales.deal.deleted", "11-21T09:00:00", deal_id="D-1")], now_ms=NOW_MS)
+    commit = table.take_commit()
+    assert commit is not None
+    assert facts_in(commit) == {}
+    assert name in commit.board_del

@@ -1,0 +1,118 @@
+"""Entity state in, its fact out: the little that numbers joining several entities need to know of it. Pure.
+
+A slot writes the fact of each of its deals, leads and accounts to its board; `streams.joins` makes numbers
+of them. An entity that counts nowhere has none; one that was merged away says only into which it went.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from metrics.panes import Cell
+from streams.contribute import closed_at_ms, deal_amount_minor, deal_cell, lead_cell
+from streams.entities import AccountState, DealState, LeadState, State
+from streams.events import DealStatus, EntityKind
+from streams.rules import FoldRules
+
+
+class DealFact(Struct, frozen=True, array_like=True, gc=False):
+    cell: Cell
+    opened_at_ms: int
+    """When it was created, else first heard of."""
+    created_at_ms: int | None = None
+    closed_at_ms: int | None = None
+    """Set for a won or lost deal only."""
+    status: DealStatus = "open"
+    amount_minor: int = 0
+    """In the cell's currency."""
+    account_id: str = ""
+    lead_id: str = ""
+    products: tuple[str, ...] = ()
+    merged_into: str = ""
+
+
+class LeadFact(Struct, frozen=True, array_like=True, gc=False):
+    cell: Cell
+    opened_at_ms: int
+    created_at_ms: int | None = None
+    qualified_at_ms: int | None = None
+    converted_at_ms: int | None = None
+    deal_id: str = ""
+    account_id: str = ""
+    merged_into: str = ""
+
+
+class AccountFact(Struct, frozen=True, array_like=True, gc=False):
+    cell: Cell
+    active_from_ms: int | None = None
+    churned_at_ms: int | None = None
+    products: tuple[str, ...] | None = None
+    merged_into: str = ""
+    deleted: bool = False
+    """A deleted account counts nowhere; its deals are no purchases of a customer."""
+
+
+Fact = DealFact | LeadFact | AccountFact
+
+FACTS: Final[dict[EntityKind, type[Fact]]] = {
+    EntityKind.DEAL: DealFact,
+    EntityKind.LEAD: LeadFact,
+    EntityKind.ACCOUNT: AccountFact,
+}
+"""Kinds of entities that have facts."""
+
+_NOWHERE: Final = Cell()
+
+
+def fact_of(state: State, rules: FoldRules) -> Fact | None:
+    if type(state) is AccountState:
+        return _account(state)
+    if state.deleted:
+        return None
+    if type(state) is DealState:
+        return _deal(state, rules)
+    if type(state) is LeadState:
+        return _lead(state)
+    return None
+
+
+def _deal(deal: DealState, rules: FoldRules) -> DealFact:
+    if deal.merged_into is not None:
+        return DealFact(_NOWHERE, deal.first_seen_ms, merged_into=deal.merged_into)
+    return DealFact(
+        cell=deal_cell(deal, rules),
+        opened_at_ms=deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms,
+        created_at_ms=deal.created_at_ms,
+        closed_at_ms=closed_at_ms(deal),
+        status=deal.status or "open",
+        amount_minor=deal_amount_minor(deal, rules),
+        account_id=deal.account_id or "",
+        lead_id=deal.lead_id or "",
+        products=deal.products or (),
+    )
+
+
+def _lead(lead: LeadState) -> LeadFact:
+    if lead.merged_into is not None:
+        return LeadFact(_NOWHERE, lead.first_seen_ms, merged_into=lead.merged_into)
+    return LeadFact(
+        cell=lead_cell(lead),
+        opened_at_ms=lead.first_seen_ms if lead.created_at_ms is None else lead.created_at_ms,
+        created_at_ms=lead.created_at_ms,
+        qualified_at_ms=lead.qualified_at_ms,
+        converted_at_ms=lead.converted_at_ms,
+        deal_id=lead.deal_id or "",
+        account_id=lead.account_id or "",
+    )
+
+
+def _account(account: AccountState) -> AccountFact:
+    cell = Cell(rep=account.rep_id or "", team=account.team_id or "", region=account.region or "")
+    return AccountFact(
+        cell=cell,
+        active_from_ms=account.active_from_ms,
+        churned_at_ms=account.churned_at_ms,
+        products=account.products,
+        merged_into=account.merged_into or "",
+        deleted=bool(account.deleted),
+    )

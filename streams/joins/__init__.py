@@ -1,0 +1,73 @@
+"""Joins: changed facts in, the differences they make to the joined entities' contributions out.
+
+Entities of different partitions meet here, in the process that follows all of them: an account with the
+deals won with it, a lead with its deal. Knows no board, no store; keeps of every joined entity what it
+contributed, so that taking back is exact whatever happened in between.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from metrics.panes import Cell
+from streams.facts import FACTS
+from streams.joins.base import FactChange, Facts, FactTable, Join, Joined
+from streams.pane_log import Rows
+
+_Row = tuple[int, int, int, int]  # start_ms, number of the cell, measure key, value
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[_Row]).decode
+_NOTHING: dict[int, int] = {}
+
+
+class Joins:
+    """All joins over all facts. `number_of` numbers cells as the rest of the log does."""
+
+    def __init__(self, joins: Sequence[Join]) -> None:
+        self._joins = joins
+        self._tables = {kind: FactTable() for kind in FACTS}
+        self._facts = Facts(self._tables)
+        # Packed: there may be a million of them, each looked at only when one of its facts changes.
+        self._held: list[dict[str, bytes]] = [{} for _ in joins]
+
+    def take(
+        self, slot: int, changes: Iterable[FactChange], number_of: Callable[[Cell], int], rows: Rows
+    ) -> None:
+        """Learn what changed in a slot and add to `rows` what that makes of the joined entities."""
+        touched: list[dict[str, None]] = [{} for _ in self._joins]
+        for kind, entity_id, _, fact in changes:
+            table = self._tables[kind]
+            before = table.get(entity_id)
+            table.put(slot, entity_id, fact)
+            after = table.get(entity_id)
+            if before != after:
+                seen = FactChange(kind, entity_id, before, after)
+                for join, ids in zip(self._joins, touched, strict=True):
+                    ids |= dict.fromkeys(join.learn(seen, self._facts))
+        for join, ids, held in zip(self._joins, touched, self._held, strict=True):
+            for joined_id in ids:
+                self._settle(held, joined_id, join.contributions(joined_id, self._facts), number_of, rows)
+
+    def _settle(
+        self,
+        held: dict[str, bytes],
+        joined_id: str,
+        contributions: list[Joined],
+        number_of: Callable[[Cell], int],
+        rows: Rows,
+    ) -> None:
+        now: list[_Row] = [
+            (time_ms, number_of(cell), key, value)
+            for cell, time_ms, values in contributions
+            for key, value in values.items()
+        ]
+        packed = _pack(now)
+        before = held.pop(joined_id, None)
+        if now:
+            held[joined_id] = packed
+        if before == packed:
+            return
+        for start_ms, cell, key, value in now:
+            rows.add(start_ms, cell, _NOTHING, {key: value})
+        for start_ms, cell, key, value in _unpack(before) if before else ():
+            rows.add(start_ms, cell, {key: value}, _NOTHING)
