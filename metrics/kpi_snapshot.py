@@ -9,6 +9,8 @@ from metrics.exact import FloatArray
 from metrics.formula import KpiUnit
 from metrics.kpi import Kpi
 from metrics.panes import FeedState
+from metrics.reference import ReferenceProblem
+from metrics.targets import TargetStanding
 from metrics.windows import Window
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
@@ -67,6 +69,10 @@ class KpiSnapshot:
     """Now minus the newest event time, 0 for events ahead of the clock; None before the first event."""
     keys: Mapping[str, LevelKeys]
     series: tuple[Series, ...]
+    targets: tuple[TargetStanding, ...] = ()
+    """The targets whose period runs at the instant."""
+    reference_problems: tuple[ReferenceProblem, ...] = ()
+    """Reference records that cannot be used, and why."""
 
     def values(self) -> Iterator[KpiValue]:
         """Yield every number there is: by level, then KPI, window and group."""
@@ -109,11 +115,31 @@ class KpiSnapshot:
             "windows": {
                 w.name: {"start": rfc3339(w.start_ms), "end": rfc3339(w.end_ms)} for w in self.windows
             },
+            "targets": [self._json_target(standing) for standing in self.targets],
+            "reference_problems": [
+                {"record": problem.record, "problem": problem.problem} for problem in self.reference_problems
+            ],
             "left_out": [_json_left_out(left_out) for left_out in self.left_out],
             "missing_rates": dict(sorted(self.missing_rates.items())),
             "rebuilding": self.state.rebuilding,
             "data_age_seconds": self.data_age_seconds,
         }
+
+    def _json_target(self, standing: TargetStanding) -> JsonValue:
+        target = standing.target
+        level, unit = target.record.level, target.kpi.unit
+        found: dict[str, JsonValue] = {
+            "kpi": target.kpi.name,
+            "level": level,
+            "key": {} if level == "floor" else {level: target.label},
+            "period": target.period.name,
+            "start": rfc3339(target.start_ms),
+            "end": rfc3339(target.end_ms),
+        }
+        if unit is KpiUnit.MONEY:
+            found["currency"] = self.reporting_currency
+        figures = {name: _number(figure, KpiUnit.COUNT) for name, figure in standing.figures.items()}
+        return found | figures
 
     def _json_value(self, value: KpiValue) -> JsonValue:
         found: dict[str, JsonValue] = {"kpi": value.kpi.name, "level": value.level, "key": {**value.key}}

@@ -1,8 +1,10 @@
 """(PaneReader, as_of_ms) in, a `KpiSnapshot` out. Reads no clock, no store; changes nothing it is given."""
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,8 +20,9 @@ from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.measures import BY_NAME, Kind
 from metrics.money import exponent_of
+from metrics.pacing import Pacing
 from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
-from metrics.reference import Reference
+from metrics.reference import Reference, Target
 from metrics.sums import (
     COLUMN_OF,
     LEVEL_COLUMNS,
@@ -33,6 +36,8 @@ from metrics.sums import (
     rows_before,
     running_totals,
 )
+from metrics.target_snapshot import Ask, TargetBook
+from metrics.targets import TargetRules
 from metrics.windows import WINDOW_NAMES, Window
 
 _MS_PER_SECOND: Final = 1000
@@ -48,6 +53,13 @@ class SnapshotConfig:
     windows: tuple[str, ...] = WINDOW_NAMES
     keys_per_level_max: int = 2000
     catalogue: Catalogue = BUILT_IN
+    targets: tuple[Target, ...] = ()
+    """Targets of the settings; a reference record of the same id replaces one."""
+    pacing: Pacing = field(default_factory=Pacing)
+
+    @property
+    def target_rules(self) -> TargetRules:
+        return TargetRules(self.catalogue, self.calendar, self.currency, self.pacing.year_named_by)
 
     @property
     def exponent(self) -> int:
@@ -70,6 +82,11 @@ class Filters:
         _known("level", self.levels, LEVELS)
         _known("KPI", self.kpis, [kpi.name for kpi in catalogue])
         _known("window", self.windows, WINDOW_NAMES)
+
+    def wants(self, target: Target) -> bool:
+        return (self.levels is None or target.level in self.levels) and (
+            self.kpis is None or target.kpi in self.kpis
+        )
 
 
 def _known(what: str, asked: Iterable[str] | None, known: Sequence[str]) -> None:
@@ -131,6 +148,7 @@ class Snapshotter:
             KpiUnit.RATIO: 1,
         }
         self._cells = CellGroups(())
+        self._targets = TargetBook(config.targets, config.target_rules, config.pacing)
 
     def take(
         self,
@@ -140,9 +158,40 @@ class Snapshotter:
         filters: Filters = EVERYTHING,
         strict: bool = False,
         now_ms: int | None = None,
+    ) -> KpiSnapshot:
+        """Return the KPIs at the instant, and how every running target stands."""
+        plain = self.take_kpis(image, as_of_ms, filters=filters, strict=strict, now_ms=now_ms)
+
+        def ask(asked: Ask) -> KpiSnapshot:
+            wanted = Filters(asked.levels, asked.kpis, ())
+            return self._for_targets.take_kpis(
+                image, as_of_ms, filters=wanted, strict=strict, extra_windows=asked.windows
+            )
+
+        found = self._targets.standings(image.references, as_of_ms, ask)
+        return replace(
+            plain,
+            targets=tuple(standing for standing in found.standings if filters.wants(standing.target.record)),
+            reference_problems=(*plain.reference_problems, *found.problems),
+            left_out=(*plain.left_out, *(each for each in found.left_out if each.window is not None)),
+        )
+
+    @cached_property
+    def _for_targets(self) -> "Snapshotter":
+        """Return one that shows every key: a target's rep may be beyond the budget of labels."""
+        return Snapshotter(replace(self._config, keys_per_level_max=sys.maxsize))
+
+    def take_kpis(
+        self,
+        image: PaneImage,
+        as_of_ms: int,
+        *,
+        filters: Filters = EVERYTHING,
+        strict: bool = False,
+        now_ms: int | None = None,
         extra_windows: Sequence[Window] = (),
     ) -> KpiSnapshot:
-        """Return the KPIs at the instant, over the named windows and over `extra_windows`."""
+        """Return the KPIs alone, over the named windows and over `extra_windows`."""
         config = self._config
         filters.check(config.catalogue)
         if self._cells.cells != image.cells:

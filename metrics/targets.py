@@ -270,3 +270,11 @@ def _paced(quota: Fraction, value: Fraction, progress: Progress) -> dict[str, Fr
         "required_per_day": (quota - value) / left if left and value < quota else None,
         "forecast_pace": value * progress.total / progress.elapsed if progress.elapsed else None,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStanding:
+    """A running target and its figures at the instant, rounded once; those without a value are not there."""
+
+    target: PlannedTarget
+    figures: dict[str, float]

@@ -84,7 +84,8 @@ def _cut(snapshot: KpiSnapshot, filters: Filters) -> dict[str, JsonValue]:
         if (filters.levels is None or series.level in filters.levels)
         and (filters.kpis is None or series.kpi.name in filters.kpis)
     )
-    answer = replace(snapshot, series=series).to_json_obj()
+    targets = tuple(standing for standing in snapshot.targets if filters.wants(standing.target.record))
+    answer = replace(snapshot, series=series, targets=targets).to_json_obj()
     values = answer["values"]
     if filters.windows is not None and isinstance(values, list):
         wanted = {*filters.windows, None}

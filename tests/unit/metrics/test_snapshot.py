@@ -326,6 +326,8 @@ def test_the_json_has_exactly_the_promised_form() -> None:
             for numbers in (revenue, {**cycle, "quantile": 0.5}, {**cycle, "quantile": 0.9})
         ],
         "windows": {"5m": {"start": "2026-11-18T08:55:00.000Z", "end": "2026-11-18T09:00:00.000Z"}},
+        "targets": [],
+        "reference_problems": [],
         "left_out": [],
         "missing_rates": {},
         "rebuilding": False,
