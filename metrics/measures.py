@@ -8,6 +8,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Unit(StrEnum):
     COUNT = "count"
@@ -19,6 +22,7 @@ class Kind(StrEnum):
     FLOW = "flow"  # counts in the window that holds its time
     LEVEL = "level"  # +x where it begins, -x where it ends; its value is the sum of all time before as-of
     HISTOGRAM = "histogram"  # a flow, spread over log buckets of its value
+    DISTINCT = "distinct"  # a flow, spread over members: counts those that occur in the window, once each
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,18 @@ MEASURES: tuple[Measure, ...] = (
     Measure(68, "pulse_answers", Unit.COUNT),
     Measure(69, "pulse_millionths", Unit.COUNT),  # each answer scaled to 0..1, in millionths
     Measure(80, "spend_amount", Unit.MONEY),
+    Measure(100, "customers_new", Unit.COUNT),
+    Measure(101, "customers_new_repeating", Unit.COUNT),  # at the first purchase, as its denominator
+    Measure(102, "won_after_first", Unit.COUNT),
+    Measure(103, "expansion_amount", Unit.MONEY),
+    Measure(104, "accounts_active", Unit.COUNT, Kind.LEVEL),
+    Measure(105, "accounts_activated", Unit.COUNT),
+    Measure(106, "accounts_churned", Unit.COUNT),
+    Measure(107, "products_adopted", Unit.COUNT, Kind.LEVEL),
+    Measure(110, "won_amount_with_cost", Unit.MONEY),
+    Measure(111, "won_cost", Unit.MONEY),
+    Measure(140, "accounts_buying", Unit.COUNT, Kind.DISTINCT),
+    Measure(141, "accounts_changed", Unit.COUNT, Kind.DISTINCT),  # activated, churned or both
     Measure(150, "meetings_took_place", Unit.COUNT),
     Measure(151, "demos_put_in_calendar", Unit.COUNT),
     Measure(152, "demos_planned", Unit.COUNT),  # at the time they were planned for
@@ -121,9 +137,24 @@ def histogram_key(measure: Measure, value: int) -> int:
     return measure.number << _BUCKET_BITS | (bucket_of(value) + _BUCKET_ZERO)
 
 
+MEMBERS_MAX = 1 << _BUCKET_BITS
+
+
+def distinct_key(measure: Measure, member: int) -> int:
+    """Return the key under which a member (an account's number, say) occurs."""
+    assert measure.kind is Kind.DISTINCT
+    assert 0 <= member < MEMBERS_MAX
+    return measure.number << _BUCKET_BITS | member
+
+
 def split_histogram_key(key: int) -> tuple[int, int]:
     """Return (measure number, bucket) of a histogram key."""
     return key >> _BUCKET_BITS, (key & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_ZERO
+
+
+def split_histogram_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the measure numbers, and the bucket (or the member less `BUCKET_ZERO`) of each key."""
+    return keys >> _BUCKET_BITS, (keys & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_ZERO
 
 
 def is_level(key: int) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
 from metrics.edges import WindowPlan, plan_windows
-from metrics.exact import Exact, FloatArray
+from metrics.exact import Exact, FloatArray, IntArray
 from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
 from metrics.groups import CellContents, CellGroups, LevelGroups, group_level
 from metrics.kpi import LEVELS, Catalogue, Kpi
@@ -32,6 +32,7 @@ from metrics.sums import (
     Rows,
     RunningTotals,
     bucket_totals,
+    distinct_counts,
     foreign_money_panes,
     rows_before,
     running_totals,
@@ -334,6 +335,8 @@ class _LevelSums:
         if name in self._catalogue:
             inputs = Inputs(self._window_value, self._window_quantile)
             return evaluate(self._catalogue[name].expression, inputs)
+        if BY_NAME[name].kind is Kind.DISTINCT:
+            return Exact.of(self._distinct(name))
         column = COLUMN_OF[name]
         # Beside a window, a level means what was open at the window's end.
         if BY_NAME[name].kind is Kind.LEVEL:
@@ -353,6 +356,13 @@ class _LevelSums:
         if totals is None:
             return np.full((len(segments.starts), self._groups.count), np.nan)
         return totals.quantile(fraction, segments.starts, segments.ends)
+
+    def _distinct(self, name: str) -> IntArray:
+        segments, groups, rows = self._segments, self._groups, self._histograms.get(name)
+        if rows is None:
+            return np.zeros((len(segments.starts), groups.count), dtype=np.int64)
+        group = groups.group_of_cell[rows.cell]
+        return distinct_counts(rows, group, groups.count, segments.starts, segments.ends)
 
     def _bucket_totals(self, histogram: str) -> BucketTotals | None:
         if histogram not in self._buckets:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.exact import FloatArray, IntArray, zeros
-from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_key
+from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_keys
 from metrics.panes import PaneLog
 
-_SCALARS: Final = tuple(m for m in MEASURES if m.kind is not Kind.HISTOGRAM)
+_SCALARS: Final = tuple(m for m in MEASURES if m.kind not in (Kind.HISTOGRAM, Kind.DISTINCT))
 COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
 LEVEL_COLUMNS: Final = np.array([m.kind is Kind.LEVEL for m in _SCALARS])
 COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
@@ -73,7 +73,7 @@ def rows_before(
 
 def _histogram_rows(log: PaneLog, picked: Index, edges_ms: Index) -> dict[str, HistogramRows]:
     keys, position = np.unique(log.key[picked], return_inverse=True)
-    split = np.array([split_histogram_key(int(key)) for key in keys], dtype=np.int64).reshape(-1, 2)
+    split = np.array(split_histogram_keys(keys.astype(np.int64))).T
     segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")
     number, bucket = split[position, 0], split[position, 1]
     found: dict[str, HistogramRows] = {}
@@ -204,6 +204,30 @@ def bucket_totals(rows: HistogramRows, group_of_cell: Index, groups: int, edges:
         np.searchsorted(owner, np.arange(groups), side="left"),
         np.searchsorted(owner, np.arange(groups), side="right"),
     )
+
+
+def distinct_counts(rows: HistogramRows, group: Index, groups: int, starts: Index, ends: Index) -> IntArray:
+    """Return how many members occur in each window (line) and group (column); `group` is each row's.
+
+    A row counts where its member occurs for the first time in the window: where the member's segment
+    before it lies before the window. So any number of windows takes one sort.
+    """
+    kept = group >= 0
+    member = group[kept] * _BUCKET_SPAN + rows.bucket[kept] + _BUCKET_ZERO
+    order = np.lexsort((rows.segment[kept], member))
+    member, segment, value = member[order], rows.segment[kept][order], rows.value[kept][order]
+    if len(member):
+        first = np.flatnonzero(np.concatenate(([True], (np.diff(member) != 0) | (np.diff(segment) != 0))))
+        held = first[np.add.reduceat(value, first) > 0]
+        member, segment = member[held], segment[held]
+    before = np.full(len(member), -1, dtype=np.int64)
+    before[1:] = np.where(member[1:] == member[:-1], segment[:-1], -1)
+    owner = member // _BUCKET_SPAN
+    counts = np.zeros((len(starts), groups), dtype=np.int64)
+    for line, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        counted = (segment > start) & (segment <= end) & (before <= start)
+        counts[line] = np.bincount(owner[counted], minlength=groups)
+    return counts
 
 
 def _values_of(buckets: Index) -> FloatArray:
