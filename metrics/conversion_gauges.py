@@ -5,6 +5,7 @@ the CUSUM's two gauges carry a team at team level and none at floor level, so th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -72,6 +73,10 @@ def _float(values: object) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
 
 
+def _at_z(bound: Callable[[WindowCounts, float], FloatArray], z: float, counts: WindowCounts) -> FloatArray:
+    return bound(counts, z)
+
+
 def _four(counts: WindowCounts) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     return (
         _float(counts.successes), _float(counts.trials),
@@ -100,9 +105,7 @@ def conversion_gauges(report: ConversionReport) -> Iterator[Gauge]:
         for what, (sentence, columns) in _RATES.items():
             yield _gauge(report, level, f"{what}_ratio", "ratio", sentence, [((), columns)])
         for what, (sentence, bound) in _BOUNDS.items():
-            at_z: list[tuple[Labels, Columns]] = [
-                ((("z", repr(z)),), lambda counts, bound=bound, z=z: bound(counts, z)) for z in Z_VALUES
-            ]
+            at_z = [((("z", repr(z)),), partial(_at_z, bound, z)) for z in Z_VALUES]
             yield _gauge(report, level, f"{what}_ratio", "ratio", sentence, at_z)
     limits = {
         funnel: np.array([cusum_limit(rate) if rate == rate else np.nan for rate in rates.tolist()])
