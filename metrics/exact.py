@@ -101,6 +101,23 @@ class Exact:
             denominator = np.where(other.denominator == 0, 0, denominator)
         return Exact(_times(self.numerator, other.denominator), denominator)
 
+    def larger(self, other: "Exact") -> "Exact":
+        """Return the larger of the two; no value where either has none."""
+        difference = self - other
+        larger = difference.numerator * np.sign(difference.denominator) >= 0
+        denominator = np.where(larger, self.denominator, other.denominator)
+        return Exact(
+            np.where(larger, self.numerator, other.numerator),
+            np.where(difference.denominator == 0, 0, denominator),
+        )
+
+    def where_at_least(self, least: "Exact", count: "Exact") -> "Exact":
+        """Return this value where the count reaches `least`, and none where it does not."""
+        difference = count - least
+        reached = difference.numerator * np.sign(difference.denominator) >= 0
+        there = reached & (difference.denominator != 0)
+        return Exact(self.numerator, np.where(there, self.denominator, 0))
+
     def to_float(self, scale: int = 1) -> FloatArray:
         """Return numerator / (denominator x scale), rounded once; NaN where there is no value."""
         numerator, denominator = self.numerator, _times(self.denominator, ints(scale))

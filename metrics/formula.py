@@ -1,7 +1,8 @@
 """The KPI language: text in, a checked expression tree out, and its value over arrays. Never runs Python.
 
 A formula is arithmetic (`+ - * /`, parentheses) over numbers, names of measures or other KPIs, and
-`quantile(0.9, histogram)`. Each part has a dimension, so that money is never added to a count.
+`quantile(0.9, histogram)`, `max(a, b)`, `min(a, b)`, and `at_least(5, count, value)`: the value where the
+count reaches 5, else none. Each part has a dimension, so that money is never added to a count.
 """
 
 import ast
@@ -34,6 +35,7 @@ class KpiUnit(StrEnum):
     MONEY = "money"
     SECONDS = "seconds"
     RATIO = "ratio"
+    POINTS = "points"  # a scale of its own, such as -100..100
 
 
 class Dimension(NamedTuple):
@@ -64,6 +66,7 @@ OF_UNIT: Final = {
     KpiUnit.MONEY: Dimension(money=1),
     KpiUnit.SECONDS: Dimension(time=1),
     KpiUnit.RATIO: Dimension(plain="ratio"),
+    KpiUnit.POINTS: Dimension(plain="ratio"),
 }
 
 
@@ -97,7 +100,15 @@ class Quantile:
     histogram: str
 
 
-Expression = Number | Name | Negative | Binary | Quantile
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: Literal["max", "min", "at_least"]
+    arguments: tuple["Expression", ...]
+
+
+Expression = Number | Name | Negative | Binary | Quantile | Call
+
+_ARGUMENTS: Final[dict[Literal["max", "min", "at_least"], int]] = {"max": 2, "min": 2, "at_least": 3}
 
 _OPERATORS: Final[dict[type[ast.operator], Literal["+", "-", "*", "/"]]] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/",
@@ -144,6 +155,10 @@ class _Parser:
                 )
             case ast.Call(func=ast.Name(id="quantile"), args=[fraction, ast.Name(id=histogram)], keywords=[]):
                 return Quantile(self._quantile(fraction), histogram)
+            case ast.Call(
+                func=ast.Name(id="max" | "min" | "at_least" as function), args=given, keywords=[]
+            ) if len(given) == _ARGUMENTS[function]:
+                return Call(function, tuple(self.expression(each, depth + 1) for each in given))
         raise self._refusal(node)
 
     def _fraction(self, node: ast.expr, value: float) -> Fraction:
@@ -163,7 +178,7 @@ class _Parser:
         part = ast.get_source_segment(self._text, node) or self._text
         return FormulaError(
             f"{part!r} is not part of the language; use + - * /, parentheses, numbers, names of measures"
-            " and KPIs, and quantile(0.9, histogram)"
+            " and KPIs, quantile(0.9, histogram), max(a, b), min(a, b) and at_least(5, count, value)"
         )
 
 
@@ -176,6 +191,8 @@ def names_in(expression: Expression) -> frozenset[str]:
             return names_in(of)
         case Binary(_, left, right):
             return names_in(left) | names_in(right)
+        case Call(_, arguments):
+            return frozenset[str]().union(*(names_in(each) for each in arguments))
         case _:
             return frozenset()
 
@@ -188,6 +205,8 @@ def histograms_in(expression: Expression) -> frozenset[tuple[float | None, str]]
             return histograms_in(of)
         case Binary(_, left, right):
             return histograms_in(left) | histograms_in(right)
+        case Call(_, arguments):
+            return frozenset[tuple[float | None, str]]().union(*(histograms_in(each) for each in arguments))
         case _:
             return frozenset()
 
@@ -202,6 +221,8 @@ def divides(expression: Expression) -> bool:
         case Binary(operator, left, right):
             own = operator == "/" and not (isinstance(right, Number) and right.value)
             return own or divides(left) or divides(right)
+        case Call(function, arguments):
+            return function == "at_least" or any(divides(each) for each in arguments)
         case _:
             return False
 
@@ -226,6 +247,13 @@ def dimension_of(expression: Expression, kpi_units: dict[str, KpiUnit]) -> Dimen
             return _OF_MEASURE[measure.unit]
         case Binary(operator, left, right):
             return _combine(operator, dimension_of(left, kpi_units), dimension_of(right, kpi_units))
+        case Call("at_least", (least, count, of)):
+            _combine("-", dimension_of(count, kpi_units), dimension_of(least, kpi_units))
+            return dimension_of(of, kpi_units)
+        case Call(_, (left, right)):
+            return _combine("-", dimension_of(left, kpi_units), dimension_of(right, kpi_units))
+        case _:
+            raise AssertionError("the parser counts a function's arguments")
 
 
 def _dimension_of_name(name: str, kpi_units: dict[str, KpiUnit]) -> Dimension:
@@ -300,11 +328,29 @@ def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = No
             if isinstance(a, Exact) and isinstance(b, Exact):
                 return _exact(operator, a, b)
             return _inexact(operator, to_float(a), to_float(b))
+        case Call(function, arguments):
+            return _called(function, [evaluate(each, inputs, quantile) for each in arguments])
 
 
 def to_float(value: Value, scale: int = 1) -> FloatArray:
     """Return floats, divided by the scale; NaN where there is no value."""
     return value.to_float(scale) if isinstance(value, Exact) else value / scale
+
+
+def _called(function: Literal["max", "min", "at_least"], given: list[Value]) -> Value:
+    exact = [each for each in given if isinstance(each, Exact)]
+    if len(exact) < len(given):
+        floats = [to_float(each) for each in given]
+        if function == "at_least":
+            return np.asarray(np.where(floats[1] >= floats[0], floats[2], np.nan))
+        return np.asarray(np.maximum(*floats) if function == "max" else np.minimum(*floats))
+    match function:
+        case "max":
+            return exact[0].larger(exact[1])
+        case "min":
+            return -(-exact[0]).larger(-exact[1])
+        case "at_least":
+            return exact[2].where_at_least(exact[0], exact[1])
 
 
 def _exact(operator: str, a: Exact, b: Exact) -> Exact:

@@ -37,6 +37,7 @@ _SUFFIX: Final = {
     KpiUnit.MONEY: "",
     KpiUnit.SECONDS: "_seconds",
     KpiUnit.RATIO: "_ratio",
+    KpiUnit.POINTS: "",
 }
 
 

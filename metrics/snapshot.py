@@ -147,6 +147,7 @@ class Snapshotter:
             KpiUnit.SECONDS: _MS_PER_SECOND,
             KpiUnit.COUNT: 1,
             KpiUnit.RATIO: 1,
+            KpiUnit.POINTS: 1,
         }
         self._cells = CellGroups(())
         self._targets = TargetBook(config.targets, config.target_rules, config.pacing)
