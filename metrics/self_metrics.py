@@ -73,6 +73,11 @@ def snapshot_families(snapshot: KpiSnapshot) -> Iterator[Metric]:
     for currency, rows in sorted(snapshot.missing_rates.items()):
         missing.add_metric([label_value(currency)], rows)
     yield missing
+    yield _gauge(
+        "reference_problems",
+        "Reference records and settings that cannot be used; the snapshot says which and why.",
+        len(snapshot.reference_problems),
+    )
     over = GaugeMetricFamily(
         "salesfloor_label_values_over_budget",
         "Keys that share the label value 'other' because the level has more than keys_per_level_max.",

@@ -15,8 +15,19 @@ from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import PaneReader
 from metrics.scrapes import Rendered, Scrapes
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
+from metrics.target_gauges import target_gauges
 
 _MS_PER_SECOND: Final = 1000
+
+
+class _View:
+    """How panes of one definition are looked at: two snapshotters, for ticks and for questions."""
+
+    def __init__(self, config: SnapshotConfig, clock: Literal["wall", "event"]) -> None:
+        self.config = config
+        self.clock = clock
+        self.present = Snapshotter(config)
+        self.history = Snapshotter(config)
 
 
 class SnapshotService:
@@ -33,17 +44,30 @@ class SnapshotService:
     ) -> None:
         self._reader = reader
         self._now_ms = now_ms
-        self._clock = clock
-        self.config = config
         self._tick_ms = tick_ms
-        self._snapshotter = Snapshotter(config)
+        self._view = _View(config, clock)
+        self._views: dict[str, _View] = {}
         self._labels = GaugeLabels()
         self._scrapes = Scrapes()
         self._current: KpiSnapshot | None = None
         self._ticked_for: tuple[int, int] | None = None
         # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
         self._history_lock = threading.Lock()
-        self._history = Snapshotter(config)
+
+    @property
+    def config(self) -> SnapshotConfig:
+        return self._view.config
+
+    def use(self, config: SnapshotConfig, clock: Literal["wall", "event"], *, version: str) -> None:
+        """Look at panes of this definition version this way from now on, in the step that brings them.
+
+        Panes read before are still looked at the way they were read for.
+        """
+        before = self._view
+        self._view = _View(config, clock)
+        self._views = {**{name: view for name, view in self._views.items() if view is before}}
+        self._views[version] = self._view
+        self._ticked_for = None
 
     @property
     def current(self) -> KpiSnapshot | None:
@@ -90,7 +114,8 @@ class SnapshotService:
     def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         """Do `at` for panes read before, so that it may run in a thread."""
         with self._history_lock:
-            return self._history.take(image, as_of_ms, filters=filters, strict=True, now_ms=self._now_ms())
+            view = self._views.get(image.state.definition_version, self._view)
+            return view.history.take(image, as_of_ms, filters=filters, strict=True, now_ms=self._now_ms())
 
     # --- readiness
 
@@ -124,8 +149,8 @@ class SnapshotService:
 
     # --- a tick
 
-    def _wanted(self) -> tuple[PaneImage, int, int] | None:
-        """Read the panes and the clock in one step; None when the last tick still says the same."""
+    def _wanted(self) -> "tuple[_View, PaneImage, int, int] | None":
+        """Read the panes, how to look at them and the clock in one step; None when the last tick still says the same."""
         now_ms = self._now_ms()
         wanted_for = (self._reader.version(), now_ms // _MS_PER_SECOND)
         if wanted_for == self._ticked_for:
@@ -133,12 +158,13 @@ class SnapshotService:
         self._ticked_for = wanted_for
         image = self.image()
         newest_ms = image.state.newest_event_ms
-        if self._clock == "wall" or newest_ms is None:
-            return image, now_ms, now_ms
+        view = self._view
+        if view.clock == "wall" or newest_ms is None:
+            return view, image, now_ms, now_ms
         # The end of a window is not in it: to show the newest event too, look one millisecond later.
-        return image, newest_ms + 1, now_ms
+        return view, image, newest_ms + 1, now_ms
 
-    def _finish(self, image: PaneImage, as_of_ms: int, now_ms: int) -> None:
-        snapshot = self._snapshotter.take(image, as_of_ms, now_ms=now_ms)
+    def _finish(self, view: "_View", image: PaneImage, as_of_ms: int, now_ms: int) -> None:
+        snapshot = view.present.take(image, as_of_ms, now_ms=now_ms)
         self._current = snapshot
-        self._scrapes.show(snapshot, tuple(kpi_gauges(snapshot, self._labels)))
+        self._scrapes.show(snapshot, (*kpi_gauges(snapshot, self._labels), *target_gauges(snapshot)))

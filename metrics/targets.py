@@ -176,7 +176,7 @@ def plan_targets(
         found = why_unusable(target, rules) or _without_rate(target, rules, rate_of)
         if found is not None:
             problems.append(
-                ReferenceProblem(target.id, f"{found[0]} = {_shown(target, found[0])}: {found[1]}")
+                ReferenceProblem(target.id, f"{found[0]} = {shown_field(target, found[0])}: {found[1]}")
             )
             continue
         planned.append(_planned(target, rules, rate_of, began_on))
@@ -194,7 +194,7 @@ def _without_rate(
     )
 
 
-def _shown(target: Target, field: str) -> str:
+def shown_field(target: Target, field: str) -> str:
     value = getattr(target, field)
     return f"{value}" if field == "value" else repr(value)
 

@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -29,9 +30,11 @@ from metrics.formula import FormulaError
 from metrics.kpi import Catalogue
 from metrics.money import exponent_of
 from metrics.snapshot import SnapshotConfig
+from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_sources import SettingsError, Tree
+from streams.settings_targets import PacingSettings, TargetSettings, check_targets
 
 __all__ = ["Settings", "SettingsError", "calendar_of", "catalogue_of", "load_settings", "snapshot_config_of"]
 
@@ -252,7 +255,11 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     gateway: GatewaySettings = GatewaySettings()
+    pacing: PacingSettings = PacingSettings()
     kpis: tuple[KpiSettings, ...] = Field(default=(), description="KPIs of the floor's own")
+    targets: tuple[TargetSettings, ...] = Field(
+        default=(), description="targets, unless a sales.target.set event says otherwise"
+    )
 
     @field_validator("kpis")
     @classmethod
@@ -262,6 +269,19 @@ class Settings(_Section):
         except FormulaError as error:
             raise ValueError(str(error)) from None
         return kpis
+
+    @field_validator("targets")
+    @classmethod
+    def _usable(
+        cls, targets: tuple[TargetSettings, ...], info: ValidationInfo
+    ) -> tuple[TargetSettings, ...]:
+        floor, pacing, kpis = (info.data.get(name) for name in ("floor", "pacing", "kpis"))
+        if floor is not None and pacing is not None and kpis is not None:  # else they are told of already
+            rules = TargetRules(
+                catalogue_with(kpis), calendar_of(floor), floor.currency, pacing.fiscal_year_named_by
+            )
+            check_targets(targets, rules)
+        return targets
 
     @property
     def definition_version(self) -> str:
@@ -322,4 +342,6 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         windows=settings.metrics.windows,
         keys_per_level_max=settings.metrics.keys_per_level_max,
         catalogue=catalogue_of(settings),
+        targets=tuple(target.as_target() for target in settings.targets),
+        pacing=settings.pacing.as_pacing(),
     )
