@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from streams.admin import check_co_partitioning, describe_topics, ensure_topics
+from streams.admin import check_co_partitioning, describe_topics, describe_unfit, ensure_topics
 from streams.commands.frame import Failed
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
@@ -73,11 +73,12 @@ def _print_report(report: PublishReport, *, waited: bool) -> None:
 def topics(settings: Settings, action: str, *, as_json: bool) -> None:
     try:
         counts = asyncio.run((ensure_topics if action == "create" else describe_topics)(settings))
+        warnings = asyncio.run(describe_unfit(settings)) if counts else []
     except (KafkaError, OSError) as error:
         raise _kafka_away(settings, error) from error
     missing = [topic for topic in (*SOURCES, DEAD_LETTERS) if topic not in counts]
     if as_json:
-        click.echo(json.dumps({"partitions": counts, "missing": missing}))
+        click.echo(json.dumps({"partitions": counts, "missing": missing, "warnings": warnings}))
     else:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("topic")
@@ -85,6 +86,8 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         for topic in (*SOURCES, DEAD_LETTERS):
             table.add_row(topic, str(counts.get(topic, "missing")))
         Console().print(table)
+        for warning in warnings:
+            click.echo(f"Warning: {warning}", err=True)
     if action == "check":
         if missing:
             raise Failed(f"{', '.join(missing)} missing; create with `salesfloor topics create`")
@@ -132,7 +135,8 @@ def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
 async def _connect(settings: Settings) -> list[str]:
     trouble: list[str] = []
     try:
-        await describe_topics(settings)
+        for warning in await describe_unfit(settings):
+            click.echo(f"Warning: {warning}", err=True)
     except (KafkaError, OSError) as error:
         trouble.append(_kafka_away(settings, error).message)
     store = open_store(settings)
