@@ -115,14 +115,31 @@ class KpiSnapshot:
             "windows": {
                 w.name: {"start": rfc3339(w.start_ms), "end": rfc3339(w.end_ms)} for w in self.windows
             },
-            "targets": [self._json_target(standing) for standing in self.targets],
-            "reference_problems": [
-                {"record": problem.record, "problem": problem.problem} for problem in self.reference_problems
-            ],
+            **self._json_targets(),
             "left_out": [_json_left_out(left_out) for left_out in self.left_out],
             "missing_rates": dict(sorted(self.missing_rates.items())),
             "rebuilding": self.state.rebuilding,
             "data_age_seconds": self.data_age_seconds,
+        }
+
+    def targets_json_obj(self) -> dict[str, JsonValue]:
+        """Return the running targets alone."""
+        periods = {standing.target.period.name for standing in self.targets}
+        return {
+            "as_of": rfc3339(self.as_of_ms),
+            "reporting_currency": self.reporting_currency,
+            **self._json_targets(),
+            "left_out": [_json_left_out(each) for each in self.left_out if each.window in periods],
+            "rebuilding": self.state.rebuilding,
+            "data_age_seconds": self.data_age_seconds,
+        }
+
+    def _json_targets(self) -> dict[str, JsonValue]:
+        return {
+            "targets": [self._json_target(standing) for standing in self.targets],
+            "reference_problems": [
+                {"record": problem.record, "problem": problem.problem} for problem in self.reference_problems
+            ],
         }
 
     def _json_target(self, standing: TargetStanding) -> JsonValue:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from metrics.edges import LeftOut
-from metrics.kpi import LEVELS
+from metrics.kpi import LEVELS, Catalogue
 from metrics.kpi_snapshot import KpiSnapshot, Series
 from metrics.labels import label_value
 from metrics.pacing import DayWeights, Pacing, Progress
@@ -79,7 +79,7 @@ class TargetBook:
         running = [target for target in plan.targets if target.runs_at(as_of_ms)]
         if not running:
             return TargetAnswer((), tuple(plan.problems))
-        taken = take(_ask(running, as_of_ms))
+        taken = take(_ask(running, as_of_ms, self._rules.catalogue))
         numbers = _Numbers(taken)
         known = _known_keys(taken, references)
         problems = list(plan.problems)
@@ -116,9 +116,9 @@ def _order(target: PlannedTarget) -> tuple[int, str, str, int, int]:
     return level, target.label, target.kpi.name, target.start_ms, target.end_ms
 
 
-def _ask(running: Sequence[PlannedTarget], as_of_ms: int) -> Ask:
+def _ask(running: Sequence[PlannedTarget], as_of_ms: int, catalogue: Catalogue) -> Ask:
     kpis = dict.fromkeys(target.kpi.name for target in running)
-    if FORECAST_KPI in kpis:
+    if FORECAST_KPI in kpis and _PIPELINE in catalogue:
         kpis[_PIPELINE] = None
     windows = {
         target.period.name: Window(

@@ -54,6 +54,16 @@ class SnapshotAnswers:
         async with self._one_at_a_time:
             return await asyncio.to_thread(_render_then, source, image, at_ms, filters)
 
+    async def targets(self, source: _Source, current: KpiSnapshot, filters: Filters) -> bytes:
+        """Answer from the newest tick: every snapshot holds all running targets."""
+        answer = {**_with_targets_of(current, filters).targets_json_obj(), "not_ready": source.not_ready()}
+        return await asyncio.to_thread(_dumped, answer)
+
+    async def targets_then(self, source: _Source, at_ms: int, filters: Filters) -> bytes:
+        image = source.image()
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(_render_targets_then, source, image, at_ms, filters)
+
 
 def _shown(config: SnapshotConfig, filters: Filters) -> bool:
     return set(filters.levels or ()) <= set(config.levels) and set(filters.windows or ()) <= set(
@@ -72,6 +82,15 @@ def _render_then(source: _Source, image: PaneImage, at_ms: int, filters: Filters
     return _dumped(source.at_image(image, at_ms, filters).to_json_obj())
 
 
+def _render_targets_then(source: _Source, image: PaneImage, at_ms: int, filters: Filters) -> bytes:
+    return _dumped(source.at_image(image, at_ms, replace(filters, windows=())).targets_json_obj())
+
+
+def _with_targets_of(snapshot: KpiSnapshot, filters: Filters) -> KpiSnapshot:
+    wanted = tuple(standing for standing in snapshot.targets if filters.wants(standing.target.record))
+    return replace(snapshot, targets=wanted)
+
+
 def _dumped(answer: dict[str, JsonValue]) -> bytes:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
@@ -84,8 +103,7 @@ def _cut(snapshot: KpiSnapshot, filters: Filters) -> dict[str, JsonValue]:
         if (filters.levels is None or series.level in filters.levels)
         and (filters.kpis is None or series.kpi.name in filters.kpis)
     )
-    targets = tuple(standing for standing in snapshot.targets if filters.wants(standing.target.record))
-    answer = replace(snapshot, series=series, targets=targets).to_json_obj()
+    answer = replace(_with_targets_of(snapshot, filters), series=series).to_json_obj()
     values = answer["values"]
     if filters.windows is not None and isinstance(values, list):
         wanted = {*filters.windows, None}

@@ -68,6 +68,7 @@ def create_app(
     app[ANSWERS] = SnapshotAnswers()
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/api/snapshot", _snapshot)
+    app.router.add_get("/api/targets", _targets)
     app.router.add_get("/api/kpis", _kpis)
     app.router.add_get("/", _status_page)
     app.router.add_get("/wall", _status_page)
@@ -95,6 +96,17 @@ async def _snapshot(request: web.Request) -> web.Response:
     if source.current is None:
         raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
     return _json(request, await answers.now(source, source.current, filters))
+
+
+async def _targets(request: web.Request) -> web.Response:
+    source, answers = request.app[SOURCE], request.app[ANSWERS]
+    query = {name: request.query.getall(name) for name in request.query}
+    at_ms, filters = ask_of(query, source.config.catalogue, parameters=("at", "level", "kpi"))
+    if at_ms is not None:
+        return _json(request, await answers.targets_then(source, at_ms, filters))
+    if source.current is None:
+        raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
+    return _json(request, await answers.targets(source, source.current, filters))
 
 
 async def _kpis(request: web.Request) -> web.Response:

@@ -13,14 +13,16 @@ class BadAsk(ValueError):
     """The question cannot be answered. The message names what was asked and what may be."""
 
 
-def ask_of(query: Mapping[str, Sequence[str]], catalogue: Catalogue) -> tuple[int | None, Filters]:
+def ask_of(
+    query: Mapping[str, Sequence[str]], catalogue: Catalogue, *, parameters: Sequence[str] = PARAMETERS
+) -> tuple[int | None, Filters]:
     """Read `at`, `level`, `kpi` and `window`; each but `at` may come several times or with commas.
 
     The instant is None for "now".
     """
     for name in query:
-        if name not in PARAMETERS:
-            raise BadAsk(f"no parameter {name!r}; there is {', '.join(PARAMETERS)}")
+        if name not in parameters:
+            raise BadAsk(f"no parameter {name!r}; there is {', '.join(parameters)}")
     at = query.get("at", ())
     if len(at) > 1:
         raise BadAsk("at is given twice; give one instant")

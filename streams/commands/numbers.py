@@ -19,6 +19,7 @@ from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.commands.frame import Failed
 from streams.commands.show import shown_seconds, shown_value
+from streams.commands.target_table import problem_lines, target_table
 from streams.joins.standard import standard_joins
 from streams.metrics_role import open_store
 from streams.settings import Settings, catalogue_of, snapshot_config_of
@@ -92,6 +93,8 @@ def _print_tables(taken: KpiSnapshot) -> None:
     values = list(taken.values())
     for level in dict.fromkeys(value.level for value in values):
         console.print(_table(level, [value for value in values if value.level == level], taken))
+    if (targets := target_table(taken)) is not None:
+        console.print(targets)
     summary = taken.to_json_obj()
     console.print(f"as of {summary['as_of']}, money in {taken.reporting_currency}", highlight=False)
     if taken.data_age_seconds is not None:
@@ -100,6 +103,8 @@ def _print_tables(taken: KpiSnapshot) -> None:
         console.print("state is being rebuilt: numbers are not complete yet", style="bold")
     for currency, count in taken.missing_rates.items():
         console.print(f"no rate for {currency}: {count} amounts are left out", style="bold")
+    for problem in problem_lines(taken):
+        console.print(problem, style="bold", highlight=False, markup=False)
     for left_out in taken.left_out:
         console.print(_said(left_out), highlight=False)
 

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,12 @@ from metrics.formula import KpiUnit
 from metrics.kpi import Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.panes import FeedState, PaneLog
+from metrics.reference import Target
 from metrics.scrapes import Rendered
-from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig
+from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, take_snapshot
 from metrics.web.app import create_app
 from metrics.web.query import BadAsk, ask_of, instant_ms
+from tests.panes import FakeReader
 
 Client = TestClient[Any, Any]
 AS_OF_MS = 1_795_253_400_000  # 2026-11-21T09:30:00Z
@@ -292,3 +296,54 @@ async def test_every_answer_carries_the_security_headers(client: Client, path: s
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["X-Frame-Options"] == "DENY"
         assert response.headers["Cache-Control"] == "no-store"
+
+
+# --- targets
+
+
+def with_targets(source: FixedSource) -> None:
+    noon_ms = round(datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp() * 1000)
+    targets = (
+        Target("deals_won", "floor", "", "2026-11", Decimal(21)),
+        Target("revenue", "floor", "", "2026-11", Decimal(21), "USD"),
+        Target("nothing", "floor", "", "2026-11", Decimal(21)),
+    )
+    reader = FakeReader(references=targets)
+    source.current = take_snapshot(reader, noon_ms, SnapshotConfig(catalogue=CATALOGUE))
+
+
+async def targets_at(client: Client, query: str = "") -> dict[str, Any]:
+    async with client.get(f"/api/targets{query}") as response:
+        assert response.status == 200
+        found: dict[str, Any] = await response.json()
+        return found
+
+
+async def test_targets_are_told_alone_and_by_kpi(client: Client, source: FixedSource) -> None:
+    with_targets(source)
+    told = await targets_at(client)
+    assert [target["kpi"] for target in told["targets"]] == ["deals_won", "revenue"]
+    assert [problem["record"] for problem in told["reference_problems"]] == ["target:nothing:floor::2026-11"]
+    assert (told["as_of"], told["not_ready"]) == ("2026-11-18T12:00:00.000Z", "")
+    assert "values" not in told
+    only = await targets_at(client, "?kpi=deals_won&level=floor")
+    assert [target["kpi"] for target in only["targets"]] == ["deals_won"]
+    assert (await targets_at(client, "?level=team"))["targets"] == []
+
+
+async def test_targets_of_a_past_instant_are_computed_for_it(client: Client, source: FixedSource) -> None:
+    await targets_at(client, "?at=2026-11-18T12:00:00Z&kpi=deals_won")
+    ((as_of_ms, filters),) = source.asked
+    assert as_of_ms == round(datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp() * 1000)
+    assert filters == Filters(kpis=("deals_won",), windows=())
+
+
+async def test_targets_know_no_windows_and_wait_for_the_first_tick(
+    client: Client, source: FixedSource
+) -> None:
+    async with client.get("/api/targets?window=1h") as response:
+        assert response.status == 400
+        assert "no parameter 'window'; there is at, level, kpi" in (await response.json())["error"]
+    source.current = None
+    async with client.get("/api/targets") as response:
+        assert response.status == 503
