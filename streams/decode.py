@@ -74,9 +74,9 @@ def check_times(event: Event, *, now_ms: int, oldest_ms: int) -> Rejected | None
     """Say whether the event's own time, or a business time in it, lies outside what is kept.
 
     `oldest_ms` is the retention horizon. A business time may be older (an old open deal); only the
-    event time is held to the horizon.
+    event time is held to the horizon. Reference records hold until they are replaced: never too old.
     """
-    if event.time_ms < oldest_ms:
+    if event.time_ms < oldest_ms and event.kind is not EntityKind.REFERENCE:
         return Rejected(Reason.TOO_OLD, "$.time is before the retention horizon")
     latest_ms = now_ms + FUTURE_MAX_MS
     if event.time_ms > latest_ms:

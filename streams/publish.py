@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.stores.base import Board, StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.time_shift import Shift, shift_to
+from streams.topics import REFERENCE
 
 Compression = Literal["gzip", "lz4", "snappy", "zstd"]
 Targets = dict[tuple[str, int], int]
@@ -247,17 +248,19 @@ class _Run:
             self._progress(self.report)
 
     async def _send(self, item: Ready, publisher: Publisher, shift: Shift | None) -> None:
-        value = item.value
+        key, value = item.key, item.value
         if shift is not None:
             try:
                 value = shift.apply(value)
+                key = _key_of(value) if item.topic == REFERENCE else key
             except (ValueError, OverflowError) as error:
                 self._refuse(item, f"cannot be shifted to now: {error}")
                 return
         if self._pace is not None:
             await self._sleep_until_due(item.time_ms, self._pace)
-        self._old += item.time_ms < self._now_ms - self._settings.worker.retention_days * _DAY_MS
-        await publisher.send_record(item.topic, item.key, value)
+        if item.topic != REFERENCE:
+            self._old += item.time_ms < self._now_ms - self._settings.worker.retention_days * _DAY_MS
+        await publisher.send_record(item.topic, key, value)
         self.report.published += 1
 
     async def _sleep_until_due(self, time_ms: int, pace: "Pace") -> None:
@@ -280,6 +283,14 @@ class _Run:
             "by the wall clock; those go to the dead letters. Publish with --shift-to-now, or run the "
             "workers and metrics with --clock event, where time is that of the events."
         )
+
+
+def _key_of(value: bytes) -> bytes:
+    """Return the key anew: a reference record's id holds dates, which a shift moves."""
+    routed = route(value)
+    if isinstance(routed, Rejected):
+        raise ValueError(routed.detail)
+    return routed.key
 
 
 class Pace:

@@ -1,7 +1,8 @@
 """An event in, the same event some days later out: history that ends today, for trying. Pure.
 
 Whole local days, so that midnights stay midnights and office hours stay office hours, across clock
-changes too. Touches the event time and the times in its data, nothing else.
+changes too. Touches the event time and the times and dates in its data, nothing else: the period of a
+target or a market size is a name and stays.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ import msgspec
 from metrics.panes import DAY_MS
 from streams.rfc3339 import rfc3339, to_ms
 
-_TIMES: Final = ("created_at", "closed_at", "scheduled_at", "due_at", "completed_at")
-_DATES: Final = ("expected_close_on",)
+_TIMES: Final = ("created_at", "closed_at", "scheduled_at", "due_at", "completed_at", "churned_at")
+_DATES: Final = ("expected_close_on", "from", "to", "valid_from", "active_to")
+_TIME_OR_DATE: Final = "active_from"
+"""A time in an account, a date in the roster."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -37,6 +40,9 @@ class Shift:
             data = _decode_members(event["data"])
             data |= {name: self._time(data[name]) for name in _TIMES if name in data}
             data |= {name: self._date(data[name]) for name in _DATES if name in data}
+            if _TIME_OR_DATE in data:
+                is_date = len(data[_TIME_OR_DATE]) == len('"2026-11-21"')
+                data[_TIME_OR_DATE] = (self._date if is_date else self._time)(data[_TIME_OR_DATE])
             event["data"] = msgspec.Raw(_encode(data))
         return _encode(event)
 

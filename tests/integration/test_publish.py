@@ -124,6 +124,21 @@ async def test_history_can_be_shifted_to_now_and_is_warned_about_when_it_is_not(
     assert times[-2:] == ["2024-06-01T08:00:00.000Z", "2024-06-02T08:00:00.000Z"]
 
 
+async def test_shifted_reference_records_lie_under_their_new_ids_and_are_never_old(
+    settings: Settings, tmp_path: Path
+) -> None:
+    rate = {"currency": "JPY", "rate": "0.0062", "valid_from": "2017-03-04"}
+    event = {"specversion": "1.0", "id": "r", "source": "/t", "type": "sales.rate.set", "data": rate}
+    file = tmp_path / "rates.jsonl"
+    file.write_bytes(msgspec.json.encode({**event, "time": "2017-03-04T09:00:00Z"}))
+    plain = await publish_file(str(file), settings=settings, clock=ManualClock(NOW_MS))
+    assert plain.warnings == []
+    await publish_file(str(file), settings=settings, clock=ManualClock(NOW_MS), shift_to_now=True)
+    both = await publish_file(str(file), settings=settings, clock=ManualClock(NOW_MS), shift_to_now=True)
+    keys = {record.key for record in await records_of(settings, both)}
+    assert b"rate:JPY:2024-06-02" in keys
+
+
 async def test_standard_input_can_be_shifted_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line(1, "2017-03-04T09:00:00Z"))))
     report = await publish_file("-", settings=settings, clock=ManualClock(NOW_MS), shift_to_now=True)

@@ -186,4 +186,6 @@ def test_an_event_with_every_documented_field_is_read_whole(subject: str) -> Non
 
 def _id(data: Schema, subject: str) -> object:
     """Return an id unlike the other examples, so that nothing is merged into itself."""
-    return "X" if SUBJECTS[subject].kind is not EntityKind.REFERENCE else data[SUBJECTS[subject].form.id_field]
+    return (
+        "X" if SUBJECTS[subject].kind is not EntityKind.REFERENCE else data[SUBJECTS[subject].form.id_field]
+    )

@@ -73,6 +73,18 @@ async def test_event_is_taken_as_it_came_under_its_deal_id(client: Client, sende
     assert sender.sent == [Outgoing("sales.deals", b"D-1", body)]
 
 
+async def test_what_holds_until_it_is_replaced_is_never_too_old(
+    client: Client, sender: RecordingSender
+) -> None:
+    old = "2019-01-01T00:00:00Z"
+    rate = {"currency": "USD", "rate": "0.9", "valid_from": "2019-01-01"}
+    body = json.dumps(event("sales.rate.set", time=old, **rate)).encode()
+    assert await post(client, body) == (202, {"accepted": 1})
+    assert sender.sent == [Outgoing("sales.reference", b"rate:USD:2019-01-01", body)]
+    status, answer = await post(client, event(time=old))
+    assert (status, answer["errors"][0]["reason"]) == (400, "too_old")
+
+
 async def test_batch_goes_to_each_events_own_topic(client: Client, sender: RecordingSender) -> None:
     batch = [
         event(),

@@ -195,6 +195,26 @@ def test_a_shift_keeps_local_hours_across_clock_changes_and_touches_only_times()
     }
 
 
+def test_a_shift_moves_days_and_times_of_every_kind_and_leaves_the_names_of_periods() -> None:
+    def shifted(**data: object) -> object:
+        value = Shift(10, ZoneInfo("Europe/Berlin")).apply(event(data=data))
+        return msgspec.json.decode(value)["data"]
+
+    assert shifted(**{"from": "2024-03-25", "to": None}) == {"from": "2024-04-04", "to": None}
+    assert shifted(active_from="2024-03-25", active_to="2024-03-26") == {
+        "active_from": "2024-04-04", "active_to": "2024-04-05",
+    }  # fmt: skip
+    # Midnight in Berlin, before and after the clocks change.
+    account = {"active_from": "2024-03-24T23:00:00Z", "churned_at": "2024-03-25T23:00:00Z"}
+    assert shifted(**account) == {
+        "active_from": "2024-04-03T22:00:00.000Z", "churned_at": "2024-04-04T22:00:00.000Z",
+    }  # fmt: skip
+    assert shifted(active_from=None) == {"active_from": None}
+    assert shifted(valid_from="2024-03-25", period="2024-03") == {
+        "valid_from": "2024-04-04", "period": "2024-03",
+    }  # fmt: skip
+
+
 def test_the_newest_event_comes_to_lie_in_the_last_day_and_nothing_moves_back() -> None:
     day = 86_400_000
     assert shift_to(10 * day, newest_ms=7 * day + 1, zone=UTC).days == 2
@@ -214,6 +234,38 @@ def test_an_activity_is_keyed_by_what_it_concerns(data: dict[str, str], key: byt
     routed = route(event(type="sales.activity.completed", data={"activity_id": "A"} | data))
     assert not isinstance(routed, Rejected)
     assert (routed.topic, routed.key) == ("sales.activities", key)
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "topic", "key"),
+    [
+        ("sales.account.updated", {"account_id": "C-1"}, "sales.accounts", b"C-1"),
+        ("sales.feedback.received", {"feedback_id": "F-1", "rep_id": "R"}, "sales.feedback", b"F-1"),
+        ("sales.spend.recorded", {"spend_id": "S-1", "team_id": "T"}, "sales.spend", b"S-1"),
+        (
+            "sales.target.set",
+            {"kpi": "revenue", "level": "team", "key": "T", "period": "2026-11", "value": 5},
+            "sales.reference",
+            b"target:revenue:team:T:2026-11",
+        ),
+        ("sales.rep.updated", {"rep_id": "R"}, "sales.reference", b"rep:R:"),
+        ("sales.rep.updated", {"rep_id": "R", "active_from": "2026-11-01"}, "sales.reference", b"rep:R:2026-11-01"),
+        (
+            "sales.rate.set",
+            {"currency": "JPY", "rate": "0.0062", "valid_from": "2026-11-01"},
+            "sales.reference",
+            b"rate:JPY:2026-11-01",
+        ),
+        ("sales.market.set", {"period": "2026", "value": 1}, "sales.reference", b"market:2026"),
+        ("sales.stage.set", {"stage": "proposal"}, "sales.reference", b"stage::proposal"),
+    ],
+)  # fmt: skip
+def test_each_kind_is_keyed_by_its_id_on_its_own_topic(
+    type_: str, data: dict[str, object], topic: str, key: bytes
+) -> None:
+    routed = route(event(type=type_, data=data))
+    assert not isinstance(routed, Rejected), routed
+    assert (routed.topic, routed.key) == (topic, key)
 
 
 def test_an_activity_that_concerns_nobody_is_refused() -> None:
