@@ -108,6 +108,8 @@ def tier_problem(tiers: Sequence[Tier]) -> str | None:
     if not tiers:
         return "there is no tier; give at least one, such as { from = 0, rate = 0.05 }"
     for tier in tiers:
+        if not 0 <= tier.rate <= 1:
+            return f"the tier from {tier.start} has the rate {tier.rate}; use a share such as 0.05 for 5 %"
         if tier.end is not None and tier.end <= tier.start:
             return f"the tier from {tier.start} ends at {tier.end}; let it end above its start"
     for below, above in pairwise(sorted(tiers, key=lambda tier: tier.start)):

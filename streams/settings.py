@@ -11,7 +11,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from metrics.beside import BesideRules
 from metrics.calendar import Calendar
 from metrics.formula import FormulaError
 from metrics.kpi import Catalogue
@@ -33,10 +34,26 @@ from metrics.snapshot import SnapshotConfig
 from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_kpis import KpiSettings, catalogue_with
+from streams.settings_rewards import (
+    ContestSettings,
+    FunnelSettings,
+    LeaderboardSettings,
+    PlanSettings,
+    beside_rules,
+    check_tables,
+)
 from streams.settings_sources import SettingsError, Tree
 from streams.settings_targets import PacingSettings, TargetSettings, check_targets
 
-__all__ = ["Settings", "SettingsError", "calendar_of", "catalogue_of", "load_settings", "snapshot_config_of"]
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "beside_rules_of",
+    "calendar_of",
+    "catalogue_of",
+    "load_settings",
+    "snapshot_config_of",
+]
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
@@ -260,6 +277,18 @@ class Settings(_Section):
     targets: tuple[TargetSettings, ...] = Field(
         default=(), description="targets, unless a sales.target.set event says otherwise"
     )
+    leaderboards: tuple[LeaderboardSettings, ...] = Field(
+        default=(), description="rankings; the first is on the status page"
+    )
+    contests: tuple[ContestSettings, ...] = Field(
+        default=(), description="rankings with a beginning, an end and a prize"
+    )
+    commission_plans: tuple[PlanSettings, ...] = Field(
+        default=(), description="what sales earn; several of one name are its versions"
+    )
+    funnels: tuple[FunnelSettings, ...] = Field(
+        default=(), description="ratios watched for a fall, beside those that every floor has"
+    )
 
     @field_validator("kpis")
     @classmethod
@@ -272,9 +301,7 @@ class Settings(_Section):
 
     @field_validator("targets")
     @classmethod
-    def _usable(
-        cls, targets: tuple[TargetSettings, ...], info: ValidationInfo
-    ) -> tuple[TargetSettings, ...]:
+    def _usable(cls, targets: tuple[TargetSettings, ...], info: ValidationInfo) -> tuple[TargetSettings, ...]:
         floor, pacing, kpis = (info.data.get(name) for name in ("floor", "pacing", "kpis"))
         if floor is not None and pacing is not None and kpis is not None:  # else they are told of already
             rules = TargetRules(
@@ -282,6 +309,14 @@ class Settings(_Section):
             )
             check_targets(targets, rules)
         return targets
+
+    @field_validator("leaderboards", "contests", "commission_plans", "funnels")
+    @classmethod
+    def _sound_tables(cls, tables: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        floor, kpis = (info.data.get(name) for name in ("floor", "kpis"))
+        if floor is not None and kpis is not None:
+            check_tables(str(info.field_name), tables, catalogue_with(kpis), calendar_of(floor))
+        return tables
 
     @property
     def definition_version(self) -> str:
@@ -344,4 +379,16 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         catalogue=catalogue_of(settings),
         targets=tuple(target.as_target() for target in settings.targets),
         pacing=settings.pacing.as_pacing(),
+    )
+
+
+def beside_rules_of(settings: Settings) -> BesideRules:
+    """Return which leaderboards, contests, commission plans and funnels there are."""
+    return beside_rules(
+        settings.leaderboards,
+        settings.contests,
+        settings.commission_plans,
+        settings.funnels,
+        catalogue_of(settings),
+        calendar_of(settings.floor),
     )

@@ -62,8 +62,9 @@ def _table_example(name: str, field: FieldInfo, table: type[BaseModel]) -> Itera
     yield f"# {field.description}: one [[{name}]] table for each"
     yield f"# [[{name}]]"
     for key, inner in table.model_fields.items():
-        default = "…" if inner.is_required() else _toml(inner.get_default(call_default_factory=True))
-        yield f"# {key} = {default}  # {inner.description}{_limits(inner)}"
+        default = None if inner.is_required() else inner.get_default(call_default_factory=True)
+        shown = "…" if default is None else _toml(default)
+        yield f"# {key} = {shown}  # {inner.description}{_limits(inner)}"
 
 
 def _assignment(key: str, field: FieldInfo) -> str:

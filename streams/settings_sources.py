@@ -282,7 +282,7 @@ def _default_hint(field: FieldInfo) -> str:
 def _did_you_mean(location: Location, model: type[BaseModel]) -> str:
     siblings = {known[-1]: known for known, _ in leaves(model) if known[:-1] == location[:-1]}
     siblings |= {known[0]: known[:1] for known, _ in leaves(model) if len(location) == 1 and len(known) == 2}
-    if close := difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.5):
+    if close := difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.55):
         return f"; did you mean {close[0]}?"
     elsewhere = [known for known, _ in leaves(model) if known[-1] == location[-1]]
     if elsewhere:
