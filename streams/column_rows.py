@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET
 
-from streams.columns import TARGETS, ColumnMap, EventRule, Source, Table, Target, Test, When, as_source
+from streams.columns import ColumnMap, EventRule, Source, Table, Target, Test, When, as_source, fields_of
 from streams.events import EntityKind
 from streams.rfc3339 import EPOCH, MILLISECOND, rfc3339, to_ms
 
@@ -51,15 +51,19 @@ class RowMapper:
         table = self._mapping.tables[rule.table]
         if not _holds(rule.when, row, table):
             return None
-        entity_id = self._text(as_source(rule.id), row, table)
-        if not entity_id:
-            raise RowError("id: empty")
+        data: dict[str, _FieldValue] = {}
+        entity_id = ""
+        if rule.kind is not EntityKind.REFERENCE:
+            entity_id = self._text(as_source(rule.id), row, table)
+            if not entity_id:
+                raise RowError("id: empty")
+            data[f"{rule.kind}_id"] = entity_id
         time = self._field("time", as_source(rule.time), Target.TIME, row, table)
         if time is None:
             raise RowError("time: nothing in its columns and no default in the map")
-        data: dict[str, _FieldValue] = {f"{rule.kind}_id": entity_id}
+        known = fields_of(rule.type)
         for field, spec in rule.fields.items():
-            value = self._field(field, as_source(spec), TARGETS[rule.kind][field], row, table)
+            value = self._field(field, as_source(spec), known[field], row, table)
             if value is not None:
                 data[field] = value
         return MappedEvent(rule.kind, self._envelope(rule, entity_id, str(time), data))
@@ -69,7 +73,8 @@ class RowMapper:
         event_id = content_id(msgspec.json.encode([event, data], order="sorted"))
         if self._mapping.revision:
             event_id = f"{self._mapping.revision:08d}-{event_id}"
-        return msgspec.json.encode(event | {"id": event_id, "subject": entity_id, "data": data})
+        subject = {"subject": entity_id} if entity_id else {}
+        return msgspec.json.encode(event | {"id": event_id, **subject, "data": data})
 
     def _field(
         self, field: str, source: Source, target: Target, row: Row, table: Table

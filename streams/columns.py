@@ -63,6 +63,31 @@ TARGETS: dict[EntityKind, dict[str, Target]] = {
 }
 """Fields a map may fill, by the event's entity; the entity's own id comes from the event's `id`."""
 
+REFERENCE_FIELDS: dict[str, dict[str, Target]] = {
+    "sales.target.set": dict.fromkeys(("kpi", "period", "level", "key", "currency"), Target.TEXT)
+    | {"value": Target.DECIMAL},
+    "sales.rep.updated": dict.fromkeys(("rep_id", "name", "team_id", "region"), Target.TEXT)
+    | dict.fromkeys(("active_from", "active_to"), Target.DATE),
+    "sales.rate.set": {"currency": Target.TEXT, "rate": Target.DECIMAL, "valid_from": Target.DATE},
+    "sales.market.set": {"period": Target.TEXT, "value": Target.DECIMAL, "currency": Target.TEXT},
+    "sales.stage.set": dict.fromkeys(("stage", "pipeline"), Target.TEXT)
+    | dict.fromkeys(("order", "probability"), Target.NUMBER),
+}
+"""The same for reference records, by event type; what identifies one are fields like the others."""
+
+_REFERENCE_NEEDS: dict[str, tuple[str, ...]] = {
+    "sales.target.set": ("kpi", "period", "value"),
+    "sales.rep.updated": ("rep_id",),
+    "sales.rate.set": ("currency", "rate", "valid_from"),
+    "sales.market.set": ("period", "value"),
+    "sales.stage.set": ("stage",),
+}
+
+
+def fields_of(event_type: str) -> dict[str, Target]:
+    """Return the fields a map may fill in events of a type; none for a type that tables cannot give."""
+    return REFERENCE_FIELDS.get(event_type) or TARGETS.get(TYPES[event_type].kind, {})
+
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
     """One CSV table. With `key` it can be looked into from other tables."""
@@ -117,8 +142,9 @@ class EventRule(Struct, frozen=True, forbid_unknown_fields=True):
     """One event per row of `table` for which `when` holds."""
 
     type: str
-    id: str | Source
     time: str | Source
+    id: str | Source = ""
+    """Left out for reference records, which their fields identify."""
     table: str = ""
     when: When = {}
     fields: dict[str, str | Source] = {}
@@ -191,7 +217,7 @@ def check_header(mapping: ColumnMap, table: str, header: Iterable[str], file: st
 
 
 def sources_of(rule: EventRule) -> dict[str, Source]:
-    own = {"id": as_source(rule.id), "time": as_source(rule.time)}
+    own = {"time": as_source(rule.time)} | ({"id": as_source(rule.id)} if rule.id else {})
     return own | {field: as_source(spec) for field, spec in rule.fields.items()}
 
 
@@ -202,19 +228,32 @@ def _with_table(rule: EventRule, parsed: ColumnMap, name: str) -> EventRule:
 
 
 def _check_rule(rule: EventRule, mapping: ColumnMap, place: str) -> None:
-    mappable = [name for name, known in TYPES.items() if known.kind in TARGETS]
+    mappable = [name for name in TYPES if fields_of(name)]
     if rule.type not in mappable:
         raise ColumnMapError(f"{place}: unknown type {rule.type!r}{_near(rule.type, mappable)}")
     if rule.table not in mapping.tables:
         raise ColumnMapError(f"{place}: unknown table {rule.table!r}{_near(rule.table, mapping.tables)}")
-    known = TARGETS[rule.kind]
+    _check_id(rule, place)
+    known, what = fields_of(rule.type), rule.type.split(".")[1]
     for field in rule.fields:
         if field == f"{rule.kind}_id":
             raise ColumnMapError(f"{place}: {field} comes from `id`; leave it out of the fields")
         if field not in known:
-            raise ColumnMapError(f"{place}: a {rule.kind} has no field {field!r}{_near(field, known)}")
+            raise ColumnMapError(f"{place}: a {what} has no field {field!r}{_near(field, known)}")
     for field, source in sources_of(rule).items():
         _check_source(source, mapping, f"{place}, {field}")
+
+
+def _check_id(rule: EventRule, place: str) -> None:
+    needs = _REFERENCE_NEEDS.get(rule.type)
+    if needs is None:
+        if not rule.id:
+            raise ColumnMapError(f"{place}: `id` is missing; name the column that identifies the {rule.kind}")
+        return
+    if rule.id:
+        raise ColumnMapError(f"{place}: {rule.type} is identified by its fields; leave `id` out")
+    if missing := [field for field in needs if field not in rule.fields]:
+        raise ColumnMapError(f"{place}: {rule.type} needs the field {missing[0]!r}")
 
 
 def _check_source(source: Source, mapping: ColumnMap, place: str) -> None:

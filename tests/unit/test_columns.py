@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from streams.column_rows import RowError, RowMapper
-from streams.columns import TARGETS, ColumnMap, ColumnMapError, check_header, parse_map
+from streams.columns import REFERENCE_FIELDS, TARGETS, ColumnMap, ColumnMapError, check_header, parse_map
 from streams.decode import decode
-from streams.events import Event
+from streams.events import EntityKind, Event
 from streams.wire import TYPES
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -215,3 +215,74 @@ def test_a_column_the_file_does_not_have_is_named_with_the_one_that_is_near() ->
         check_header(mapping, "t", ["id", "valeu", "stage"], "t.csv")
     with pytest.raises(ColumnMapError, match="no column 'stage'"):
         check_header(mapping, "t", ["id", "value"], "t.csv")
+
+
+REFERENCE_MAP = """
+[tables.t]
+file = "t.csv"
+
+[[events]]
+type = "{type}"
+time = {{ value = "2024-01-01" }}
+{id}
+[events.fields]
+{fields}
+"""
+
+
+def test_fields_of_reference_records_are_exactly_those_of_the_contract() -> None:
+    types = {name: known for name, known in TYPES.items() if known.kind is EntityKind.REFERENCE}
+    assert {name: frozenset(fields) for name, fields in REFERENCE_FIELDS.items()} == {
+        name: known.form.known for name, known in types.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("event_type", "fields", "row", "expected"),
+    [
+        (
+            "sales.stage.set",
+            'stage = "s"\norder = "o"\nprobability = { column = "p", scale = "0.01" }',
+            {"s": "Offer", "o": "3", "p": "40"},
+            {"stage": "Offer", "order": 3, "probability": 0.4},
+        ),
+        (
+            "sales.market.set",
+            'period = "s"\nvalue = "o"\ncurrency = { value = "EUR" }',
+            {"s": "2026-Q4", "o": "9000000.50"},
+            {"period": "2026-Q4", "value": "9000000.50", "currency": "EUR"},
+        ),
+    ],
+)
+def test_a_row_becomes_a_reference_record(
+    event_type: str, fields: str, row: dict[str, str], expected: dict[str, object]
+) -> None:
+    mapping = parse_map(REFERENCE_MAP.format(type=event_type, id="", fields=fields), "mine")
+    mapped = RowMapper(mapping, {}, BERLIN).event(mapping.events[0], row)
+    assert mapped is not None
+    assert isinstance(decode(mapped.value, (), kind=mapped.kind), Event)
+    event = msgspec.json.decode(mapped.value)
+    assert event["data"] == expected
+    assert "subject" not in event
+
+
+@pytest.mark.parametrize(
+    ("event_type", "own_id", "fields", "said"),
+    [
+        ("sales.rate.set", 'id = "c"', 'rate = "r"', "is identified by its fields; leave `id` out"),
+        ("sales.rate.set", "", 'currency = "c"\nrate = "r"', "sales.rate.set needs the field 'valid_from'"),
+        ("sales.target.set", "", 'kpi = "c"\nperiod = "p"\nvalu = "v"', "a target has no field 'valu'"),
+        (
+            "sales.deal.updated",
+            "",
+            'stage = "c"',
+            "`id` is missing; name the column that identifies the deal",
+        ),
+    ],
+)
+def test_a_map_that_cannot_identify_a_record_is_told(
+    event_type: str, own_id: str, fields: str, said: str
+) -> None:
+    with pytest.raises(ColumnMapError) as caught:
+        parse_map(REFERENCE_MAP.format(type=event_type, id=own_id, fields=fields), "mine")
+    assert said in str(caught.value)
