@@ -21,7 +21,7 @@ Row = Mapping[str, str]
 Lookups = Mapping[str, Mapping[str, Row]]
 """Table name -> key -> row."""
 
-_FieldValue = str | float | list[str]
+_FieldValue = str | int | float | list[str]
 
 
 class RowError(Exception):
@@ -98,6 +98,8 @@ class RowMapper:
         if target in (Target.DECIMAL, Target.NUMBER):
             amount = _decimal(text, table) * Decimal(str(source.scale))
             return f"{amount:f}" if target is Target.DECIMAL else float(amount)
+        if target is Target.WHOLE:
+            return _whole(_decimal(text, table) * Decimal(str(source.scale)))
         moment = _moment(text, source.format)
         if target is Target.DATE:
             return moment.date().isoformat()
@@ -138,6 +140,7 @@ def content_id(content: bytes) -> str:
 _NAMES = {
     Target.DECIMAL: "number",
     Target.NUMBER: "number",
+    Target.WHOLE: "whole number",
     Target.DATE: "date",
     Target.TIME: "date or time",
 }
@@ -183,6 +186,12 @@ def _decimal(text: str, table: Table) -> Decimal:
     if not number.is_finite():
         raise ValueError("not finite")
     return number
+
+
+def _whole(number: Decimal) -> int:
+    if number != int(number):
+        raise ValueError("not whole")
+    return int(number)
 
 
 def _moment(text: str, form: str) -> datetime:

@@ -28,6 +28,7 @@ class Target(Enum):
     LIST = auto()
     DECIMAL = auto()
     NUMBER = auto()
+    WHOLE = auto()
     DATE = auto()
     TIME = auto()
 
@@ -71,7 +72,7 @@ REFERENCE_FIELDS: dict[str, dict[str, Target]] = {
     "sales.rate.set": {"currency": Target.TEXT, "rate": Target.DECIMAL, "valid_from": Target.DATE},
     "sales.market.set": {"period": Target.TEXT, "value": Target.DECIMAL, "currency": Target.TEXT},
     "sales.stage.set": dict.fromkeys(("stage", "pipeline"), Target.TEXT)
-    | dict.fromkeys(("order", "probability"), Target.NUMBER),
+    | {"order": Target.WHOLE, "probability": Target.NUMBER},
 }
 """The same for reference records, by event type; what identifies one are fields like the others."""
 
@@ -233,13 +234,13 @@ def _check_rule(rule: EventRule, mapping: ColumnMap, place: str) -> None:
         raise ColumnMapError(f"{place}: unknown type {rule.type!r}{_near(rule.type, mappable)}")
     if rule.table not in mapping.tables:
         raise ColumnMapError(f"{place}: unknown table {rule.table!r}{_near(rule.table, mapping.tables)}")
-    _check_id(rule, place)
     known, what = fields_of(rule.type), rule.type.split(".")[1]
     for field in rule.fields:
         if field == f"{rule.kind}_id":
             raise ColumnMapError(f"{place}: {field} comes from `id`; leave it out of the fields")
         if field not in known:
             raise ColumnMapError(f"{place}: a {what} has no field {field!r}{_near(field, known)}")
+    _check_id(rule, place)
     for field, source in sources_of(rule).items():
         _check_source(source, mapping, f"{place}, {field}")
 
