@@ -7,27 +7,32 @@ Between two ticks every scrape gets the same bytes.
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from metrics.beside import BesideReport, BesideRules, BesideTaker
+from metrics.contest import ContestStanding
 from metrics.gauges import GaugeLabels, kpi_gauges
-from metrics.kpi_snapshot import KpiSnapshot
+from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.panes import PaneReader
+from metrics.rewards import to_be_kept
 from metrics.scrapes import Rendered, Scrapes
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
 from metrics.target_gauges import target_gauges
 
 _MS_PER_SECOND: Final = 1000
+NOTHING_BESIDE: Final = BesideRules()
 
 
 class _View:
     """How panes of one definition are looked at: two snapshotters, for ticks and for questions."""
 
-    def __init__(self, config: SnapshotConfig, clock: Literal["wall", "event"]) -> None:
+    def __init__(self, config: SnapshotConfig, clock: Literal["wall", "event"], beside: BesideRules) -> None:
         self.config = config
         self.clock = clock
         self.present = Snapshotter(config)
         self.history = Snapshotter(config)
+        self.beside = BesideTaker(config, beside)
 
 
 class SnapshotService:
@@ -40,16 +45,19 @@ class SnapshotService:
         now_ms: Callable[[], int],
         clock: Literal["wall", "event"] = "wall",
         config: SnapshotConfig,
+        beside: BesideRules = NOTHING_BESIDE,
         tick_ms: int = 1000,
     ) -> None:
         self._reader = reader
         self._now_ms = now_ms
         self._tick_ms = tick_ms
-        self._view = _View(config, clock)
+        self._view = _View(config, clock, beside)
         self._views: dict[str, _View] = {}
         self._labels = GaugeLabels()
         self._scrapes = Scrapes()
         self._current: KpiSnapshot | None = None
+        self._beside: BesideReport | None = None
+        self._kept: dict[str, Mapping[str, JsonValue]] = {}
         self._ticked_for: tuple[int, int] | None = None
         # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
         self._history_lock = threading.Lock()
@@ -58,13 +66,20 @@ class SnapshotService:
     def config(self) -> SnapshotConfig:
         return self._view.config
 
-    def use(self, config: SnapshotConfig, clock: Literal["wall", "event"], *, version: str) -> None:
+    def use(
+        self,
+        config: SnapshotConfig,
+        clock: Literal["wall", "event"],
+        *,
+        version: str,
+        beside: BesideRules = NOTHING_BESIDE,
+    ) -> None:
         """Look at panes of this definition version this way from now on, in the step that brings them.
 
         Panes read before are still looked at the way they were read for.
         """
         before = self._view
-        self._view = _View(config, clock)
+        self._view = _View(config, clock, beside)
         self._views = {**{name: view for name, view in self._views.items() if view is before}}
         self._views[version] = self._view
         self._ticked_for = None
@@ -73,6 +88,23 @@ class SnapshotService:
     def current(self) -> KpiSnapshot | None:
         """Return the newest snapshot; None before the first tick."""
         return self._current
+
+    @property
+    def beside(self) -> BesideReport | None:
+        """Return what stands beside the newest snapshot; None before the first tick."""
+        return self._beside
+
+    def keep(self, results: Mapping[str, Mapping[str, JsonValue]]) -> None:
+        """Take over results that are written down: from the next tick on they are the contests' standing."""
+        self._kept = {**self._kept, **results}
+        self._ticked_for = None
+
+    def to_be_kept(self) -> tuple[ContestStanding, ...]:
+        """Return the contests whose result is due and not written down; none while numbers may be missing."""
+        report = self._beside
+        if report is None or report.alert_state.replay_in_progress or not self.ready:
+            return ()
+        return tuple(each for each in to_be_kept(report.rewards) if each.contest.id not in self._kept)
 
     def tick(self) -> KpiSnapshot:
         """Compute and render the present; return the snapshot that is there if nothing can have changed."""
@@ -150,7 +182,7 @@ class SnapshotService:
     # --- a tick
 
     def _wanted(self) -> "tuple[_View, PaneImage, int, int] | None":
-        """Read the panes, how to look at them and the clock in one step; None when the last tick still says the same."""
+        """Read the panes, how to look at them and the clock in one step; None when nothing is new."""
         now_ms = self._now_ms()
         wanted_for = (self._reader.version(), now_ms // _MS_PER_SECOND)
         if wanted_for == self._ticked_for:
@@ -166,5 +198,7 @@ class SnapshotService:
 
     def _finish(self, view: "_View", image: PaneImage, as_of_ms: int, now_ms: int) -> None:
         snapshot = view.present.take(image, as_of_ms, now_ms=now_ms)
-        self._current = snapshot
-        self._scrapes.show(snapshot, (*kpi_gauges(snapshot, self._labels), *target_gauges(snapshot)))
+        beside = view.beside.take(image, snapshot, self._kept)
+        self._current, self._beside = snapshot, beside
+        gauges = (*kpi_gauges(snapshot, self._labels), *target_gauges(snapshot), *beside.gauges())
+        self._scrapes.show(snapshot, gauges)

@@ -15,11 +15,13 @@ from typing import Protocol
 
 from aiohttp import web
 
+from metrics.beside import BesideReport
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.scrapes import Rendered
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
 from metrics.web.answers import NoSnapshot, SnapshotAnswers, describe
 from metrics.web.query import BadAsk, ask_of
+from metrics.web.rewards import ANSWERS_OF
 
 
 class SnapshotSource(Protocol):
@@ -31,6 +33,10 @@ class SnapshotSource(Protocol):
     @property
     def current(self) -> KpiSnapshot | None:
         """Return the newest tick's snapshot; None before the first."""
+
+    @property
+    def beside(self) -> BesideReport | None:
+        """Return what stands beside the newest tick's snapshot; None before the first."""
 
     def exposition(self, *, openmetrics: bool) -> Rendered: ...
 
@@ -70,6 +76,8 @@ def create_app(
     app.router.add_get("/api/snapshot", _snapshot)
     app.router.add_get("/api/targets", _targets)
     app.router.add_get("/api/kpis", _kpis)
+    for name in ANSWERS_OF:
+        app.router.add_get(f"/api/{name}", _rewards)
     app.router.add_get("/", _status_page)
     app.router.add_get("/wall", _status_page)
     app.router.add_get("/-/healthy", _healthy)
@@ -107,6 +115,18 @@ async def _targets(request: web.Request) -> web.Response:
     if source.current is None:
         raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
     return _json(request, await answers.targets(source, source.current, filters))
+
+
+async def _rewards(request: web.Request) -> web.Response:
+    source, name = request.app[SOURCE], request.path.rpartition("/")[2]
+    if request.query:
+        raise BadAsk(
+            f"no parameter {next(iter(request.query))!r}; /api/{name} answers for now and takes none"
+        )
+    if source.beside is None:
+        raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
+    answer = ANSWERS_OF[name](source.beside.rewards)
+    return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
 
 
 async def _kpis(request: web.Request) -> web.Response:

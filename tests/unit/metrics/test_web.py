@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from metrics.beside import BesideReport
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
 from metrics.kpi import Catalogue, Kpi
@@ -62,6 +63,7 @@ class FixedSource:
     def __init__(self) -> None:
         self.reason = ""
         self.current: KpiSnapshot | None = taken(AS_OF_MS)
+        self.beside: BesideReport | None = None
         self.asked: list[tuple[int, Filters]] = []
 
     def exposition(self, *, openmetrics: bool) -> Rendered:

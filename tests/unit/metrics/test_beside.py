@@ -1,0 +1,183 @@
+"""What stands beside the KPIs: its gauges, its answers, and who may see a commission."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from metrics.beside import BesideRules, beside_gauge_labels
+from metrics.calendar import rfc3339
+from metrics.commission import Plan, PlanVersion, Tier
+from metrics.contest import Contest, result_of
+from metrics.leaderboard import Leaderboard
+from metrics.panes import Cell, FeedState
+from metrics.rewards import RewardRules
+from metrics.service import SnapshotService
+from metrics.snapshot import SnapshotConfig
+from metrics.web.rewards import commissions_answer, contests_answer, leaderboards_answer
+from tests.panes import READY, FakeReader, Row
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+THURSDAY_NOON_MS = 1_767_873_600_000  # 2026-01-08T12:00Z
+
+
+def won(rep: str, at_ms: int, amount: int = 10_000, *, team: str = "red") -> list[Row]:
+    cell = Cell(rep=rep, team=team, currency="USD")
+    return [Row(at_ms, cell, "won"), Row(at_ms, cell, "won_amount", amount)]
+
+
+def lost(rep: str, at_ms: int, *, team: str = "red") -> list[Row]:
+    return [Row(at_ms, Cell(rep=rep, team=team, currency="USD"), "lost")]
+
+
+class Clock:
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+
+def service_of(reader: FakeReader, clock: Clock, rules: RewardRules) -> SnapshotService:
+    service = SnapshotService(
+        reader,
+        now_ms=lambda: clock.now_ms,
+        config=SnapshotConfig(levels=("floor", "team"), windows=("today", "1bd", "5bd")),
+        beside=BesideRules(rewards=rules),
+    )
+    service.tick()
+    return service
+
+
+def samples_of(service: SnapshotService) -> dict[str, float]:
+    text = service.exposition(openmetrics=False).body.decode()
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+BOARD = Leaderboard("month", "revenue", "mtd", title="This month")
+PLAN = PlanVersion("std", date(2025, 1, 1), "revenue", "month", (Tier(Decimal(0), None, Decimal("0.1")),))
+RULES = RewardRules(leaderboards=(BOARD,), plans=(Plan("std", (PLAN,)),))
+
+
+def test_a_board_whose_level_and_window_are_no_gauges_is_computed_beside() -> None:
+    reader = FakeReader([*won("ann", THURSDAY_NOON_MS - 1), *won("bob", THURSDAY_NOON_MS - 2, 20_000)])
+    service = service_of(reader, Clock(THURSDAY_NOON_MS), RULES)
+    assert service.beside is not None
+    (board,) = leaderboards_answer(service.beside.rewards)["leaderboards"]  # type: ignore[misc]
+    assert board["title"] == "This month"
+    assert [(entry["rank"], entry["key"], entry["value"]) for entry in board["entries"]] == [
+        (1, "bob", 200.0),
+        (2, "ann", 100.0),
+    ]
+    assert samples_of(service)['salesfloor_rep_rank{board="month",rep="ann"}'] == 2
+
+
+def test_a_commission_is_for_the_rep_alone_unless_the_plan_says_all() -> None:
+    reader, clock = FakeReader(won("ann", THURSDAY_NOON_MS - 1)), Clock(THURSDAY_NOON_MS)
+    hidden = service_of(reader, clock, RULES)
+    shown = service_of(reader, clock, replace(RULES, plans=(Plan("std", (replace(PLAN, visible="all"),)),)))
+    assert hidden.beside is not None
+    assert shown.beside is not None
+    assert hidden.beside.rewards.commissions[0].by_rep == {"ann": Decimal("10.00")}
+    assert commissions_answer(hidden.beside.rewards)["commissions"] == []
+    assert "commission" not in hidden.exposition(openmetrics=False).body.decode()
+    (estimate,) = commissions_answer(shown.beside.rewards)["commissions"]  # type: ignore[misc]
+    assert estimate["reps"] == {"ann": 10.0}
+    name = 'salesfloor_rep_commission_estimate{currency="USD",plan="std",rep="ann"}'
+    assert samples_of(shown)[name] == 10
+
+
+CONTEST = Contest(
+    "sprint", "revenue", THURSDAY_NOON_MS - DAY_MS, THURSDAY_NOON_MS, settling_ms=HOUR_MS, prize="cake"
+)
+
+
+def contest_of(service: SnapshotService) -> dict[str, object]:
+    assert service.beside is not None
+    (contest,) = contests_answer(service.beside.rewards)["contests"]  # type: ignore[misc]
+    return dict(contest)  # type: ignore[call-overload]
+
+
+def keys_of(contest: dict[str, object]) -> list[tuple[int, str]]:
+    standings = contest["standings"]
+    assert isinstance(standings, list)
+    return [(entry["rank"], entry["key"]) for entry in standings]
+
+
+def test_a_contest_moves_until_it_is_settled_and_never_after_it_was_kept() -> None:
+    before_end, clock = won("ann", THURSDAY_NOON_MS - 1), Clock(THURSDAY_NOON_MS - 1000)
+    reader = FakeReader([*before_end, *won("bob", THURSDAY_NOON_MS + 1, 90_000)])
+    service = service_of(reader, clock, RewardRules(contests=(CONTEST,)))
+    assert (contest_of(service)["stage"], keys_of(contest_of(service))) == ("running", [])
+
+    clock.now_ms = THURSDAY_NOON_MS + HOUR_MS - 1000
+    reader.put([*before_end, *won("cid", THURSDAY_NOON_MS - 2, 20_000)])
+    service.tick()
+    assert (contest_of(service)["stage"], keys_of(contest_of(service))) == (
+        "settling",
+        [(1, "cid"), (2, "ann")],
+    )
+    assert service.to_be_kept() == ()
+
+    clock.now_ms = THURSDAY_NOON_MS + HOUR_MS
+    service.tick()
+    assert contest_of(service)["final"] is False
+    (due,) = service.to_be_kept()
+    service.keep({CONTEST.id: json.loads(json.dumps(result_of(due)))})
+    reader.put(before_end)  # a correction that comes too late
+    service.tick()
+    final = contest_of(service)
+    assert (final["stage"], final["final"], keys_of(final)) == ("final", True, [(1, "cid"), (2, "ann")])
+    assert final["as_of"] == rfc3339(THURSDAY_NOON_MS + HOUR_MS)
+    assert service.to_be_kept() == ()
+
+
+def test_no_result_is_due_while_history_is_folded_anew() -> None:
+    reader = FakeReader(won("ann", THURSDAY_NOON_MS - 1), state=replace(READY, rebuilding=True))
+    service = service_of(reader, Clock(THURSDAY_NOON_MS + DAY_MS), RewardRules(contests=(CONTEST,)))
+    assert service.to_be_kept() == ()
+    assert samples_of(service)["salesfloor_replay_in_progress"] == 1
+
+
+def test_conversion_is_counted_per_team_and_for_the_floor_and_compared_with_the_weeks_before() -> None:
+    rows = [
+        *won("ann", THURSDAY_NOON_MS - 1),
+        *lost("ann", THURSDAY_NOON_MS - 2),
+        *lost("", THURSDAY_NOON_MS - 3),
+    ]
+    rows += won("bob", THURSDAY_NOON_MS - HOUR_MS, team="blue")
+    rows += [row for week in (1, 2, 3, 4) for row in won("ann", THURSDAY_NOON_MS - week * 7 * DAY_MS - 1)]
+    rows += lost("ann", THURSDAY_NOON_MS - 5 * 7 * DAY_MS - 1)
+    found = samples_of(service_of(FakeReader(rows), Clock(THURSDAY_NOON_MS), RewardRules()))
+
+    def of(what: str, team: str = "", window: str = "1bd") -> float:
+        level = "team" if team else "floor"
+        labels = f'funnel="deal_win",{f"""team="{team}",""" if team else ""}window="{window}"'
+        return found[f"salesfloor_{level}_conversion_{what}{{{labels}}}"]
+
+    assert [of("trials", "red"), of("successes", "red")] == [3, 1]
+    assert [of("trials", "blue"), of("successes", "blue")] == [1, 1]
+    assert [of("trials"), of("successes")] == [4, 2]
+    assert [of("baseline_trials", "red"), of("baseline_successes", "red")] == [4, 4]
+    assert of("baseline_trials", window="5bd") == 4
+    assert of("rate_ratio") == 0.5
+
+
+def test_every_gauge_beside_the_kpis_is_known_with_its_labels() -> None:
+    rows = [row for n in range(30) for row in won("ann", THURSDAY_NOON_MS - DAY_MS * 8 - n)]
+    rows += [row for n in range(60) for row in lost("ann", THURSDAY_NOON_MS - DAY_MS * 8 - n)]
+    rows += [*lost("ann", THURSDAY_NOON_MS - 2), *won("ann", THURSDAY_NOON_MS - 1)]
+    state = FeedState(**{**READY.__dict__, "newest_event_ms": THURSDAY_NOON_MS - 5000})
+    teams = replace(BOARD, level="team", name="teams")
+    rules = RewardRules(
+        (BOARD, teams),
+        (replace(CONTEST, settling_ms=9 * DAY_MS), replace(CONTEST, level="team", settling_ms=9 * DAY_MS)),
+        (Plan("std", (replace(PLAN, visible="all"),)),),
+    )
+    service = service_of(FakeReader(rows, state=state), Clock(THURSDAY_NOON_MS), rules)
+    assert service.beside is not None
+    seen: dict[str, set[str]] = {}
+    for gauge in service.beside.gauges():
+        for block in gauge.blocks:
+            for labels in block.labels:
+                seen.setdefault(gauge.name, set()).update(name for name, _ in labels)
+    assert seen == beside_gauge_labels()
+    assert samples_of(service)["salesfloor_last_event_age_seconds"] == 5
