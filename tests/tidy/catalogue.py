@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
 from metrics.kpi_snapshot import KpiSnapshot
@@ -50,7 +51,7 @@ def _beside() -> dict[str, set[str]]:
     }
 
 
-GAUGES = _gauges() | _beside()
+GAUGES = _gauges() | _beside() | beside_gauge_labels()
 
 
 class Selector(NamedTuple):
