@@ -19,7 +19,9 @@ from streams.logs import fields
 from streams.publish import Publisher, PublishError
 from streams.rfc3339 import local_offset_ms, rfc3339
 from streams.settings import Settings
-from streams.simulate_story import HOUR_MS, SOURCE, Simulated, Story, make_reps
+from streams.simulate_books import Books, money_of
+from streams.simulate_record import HOUR_MS, SOURCE, Simulated
+from streams.simulate_story import Story, make_reps
 from streams.topics import ACTIVITIES, DEALS
 
 log = logging.getLogger(__name__)
@@ -54,14 +56,16 @@ class Floor:
         rate: float = 1.0,
         live_from_ms: int | None = None,
         activities_from_ms: int = 0,
+        fiscal_year_start_month: int = 1,
     ) -> None:
         self._seed = seed
         self._zone = zone or ZoneInfo("UTC")
-        self._currency = currency
+        self._money = money_of(currency)
         self._rate = rate
         self._live_from_ms = live_from_ms
         self._activities_from_ms = activities_from_ms
         self._reps = make_reps(Random(f"{seed}/reps"))
+        self._books = Books(seed, self._zone, self._reps, self._money, rate, fiscal_year_start_month)
 
     def events(self, from_ms: int, to_ms: int) -> Iterator[Simulated]:
         """Yield what reaches Kafka in [from, to) of a floor that opened at `from`, in order of arrival."""
@@ -69,6 +73,10 @@ class Floor:
 
     def stream(self, from_ms: int) -> "FloorStream":
         return FloorStream(self, from_ms)
+
+    def opening(self, from_ms: int) -> list[Simulated]:
+        """Return what is known when the floor opens, and what follows from it."""
+        return self._books.opening(from_ms)
 
     def hour(self, number: int, from_ms: int) -> list[Simulated]:
         """Return all that follows from what begins in one hour since the epoch, but not before `from_ms`."""
@@ -83,7 +91,7 @@ class Floor:
         since_ms = max(from_ms, self._activities_from_ms)
         for story, time_ms in self._stories(random, f"{number}r", start_ms, since_ms, usual, least):
             records += story.rep_activity(time_ms)
-        return records
+        return records + self._books.hour(start_ms)
 
     def _stories(
         self, random: Random, name: str, start_ms: int, since_ms: int, usual: float, least: float
@@ -101,7 +109,11 @@ class Floor:
                 live = self._live_from_ms is not None and time_ms >= self._live_from_ms
                 if time_ms >= since_ms and (live or not extra):
                     id = f"{name}{extra}-{count}"
-                    yield Story(Random(seed), id, self._reps, self._zone, self._currency, live), time_ms
+                    story = Story(
+                        random=Random(seed), name=id, zone=self._zone, live=live, reps=self._reps,
+                        money=self._money,
+                    )  # fmt: skip
+                    yield story, time_ms
 
     def _share_of_day(self, time_ms: int) -> float:
         local_ms = time_ms + local_offset_ms(time_ms, self._zone)
@@ -116,7 +128,8 @@ class FloorStream:
         self._floor = floor
         self._from_ms = from_ms
         self._next_hour = from_ms // HOUR_MS
-        self._waiting: list[Simulated] = []
+        self._waiting: list[Simulated] = floor.opening(from_ms)
+        heapq.heapify(self._waiting)
 
     def until(self, to_ms: int) -> Iterator[Simulated]:
         """Yield everything that arrives before `to_ms` and was not yielded yet."""
@@ -157,6 +170,7 @@ async def run_simulation(
         rate=rate,
         live_from_ms=began_ms - LIVE_HEAD_MS,
         activities_from_ms=oldest_activity_ms,
+        fiscal_year_start_month=settings.floor.fiscal_year_start_month,
     )
     days = min(backfill_days, settings.worker.retention_days - 1)
     stream = floor.stream(began_ms - days * DAY_MS)
