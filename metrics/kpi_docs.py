@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from metrics.catalogue import BUILT_IN
 from metrics.kpi import Catalogue, Kpi
 from metrics.measures import MEASURES, Kind, Measure
+from metrics.targets import FIGURES, FigureKind
 
 _HEAD = """\
 # KPIs
@@ -23,6 +24,13 @@ for the window just before: the same name with `_previous` before the unit, such
 their latest `team`, for money `currency`, for quantiles `quantile`.
 """
 
+_TARGETS_HEAD = """\
+## Targets
+
+Figures of every running target; [reference data](reference-data.md) says how targets are set. Labels:
+`kpi`, `period`, the level's own, and `currency` where the figure is money.
+"""
+
 _MEASURES_HEAD = """\
 ## Measures
 
@@ -37,7 +45,10 @@ def page(catalogue: Catalogue = BUILT_IN) -> str:
         (_kpi_line(kpi, catalogue) for kpi in catalogue),
     )
     measures = _table(("Measure", "Unit", "Kind"), (_measure_line(measure) for measure in MEASURES))
-    return f"{_HEAD}\n{kpis}\n{_MEASURES_HEAD}\n{measures}"
+    targets = _table(
+        ("Figure", "Meaning", "Formula", "Unit", "Gauge"), (_figure_line(figure) for figure in FIGURES)
+    )
+    return f"{_HEAD}\n{kpis}\n{_TARGETS_HEAD}\n{targets}\n{_MEASURES_HEAD}\n{measures}"
 
 
 def _kpi_line(kpi: Kpi, catalogue: Catalogue) -> tuple[str, ...]:
@@ -52,6 +63,11 @@ def _kpi_line(kpi: Kpi, catalogue: Catalogue) -> tuple[str, ...]:
         "*absent*" if kpi.when_empty == "absent" else kpi.when_empty,
         f"`{kpi.gauge_name('*')}`",
     )
+
+
+def _figure_line(figure: FigureKind) -> tuple[str, ...]:
+    unit = "as the KPI" if figure.unit is None else figure.unit.value
+    return f"`{figure.name}`", figure.sentence, figure.formula, unit, f"`{figure.gauge_name('*')}`"
 
 
 def _measure_line(measure: Measure) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
+from metrics.kpi import LEVELS
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
 from metrics.self_metrics import feed_families, snapshot_families
+from metrics.targets import FIGURES
 from metrics.windows import WINDOW_NAMES
 
 _SELECTOR = re.compile(r"(salesfloor_\w+)(?:\{([^}]*)\})?")
@@ -51,7 +53,15 @@ def _beside() -> dict[str, set[str]]:
     }
 
 
-GAUGES = _gauges() | _beside() | beside_gauge_labels()
+def _of_targets() -> dict[str, set[str]]:
+    return {
+        figure.gauge_name(level): {"kpi", "period", "currency"} | (set() if level == "floor" else {level})
+        for figure in FIGURES
+        for level in LEVELS
+    }
+
+
+GAUGES = _gauges() | _of_targets() | _beside() | beside_gauge_labels()
 
 
 class Selector(NamedTuple):
