@@ -111,6 +111,10 @@ class Catalogue:
         measures = self.measures_of(kpi)
         return bool(measures) and all(BY_NAME[name].kind is Kind.LEVEL for name in measures)
 
+    def _is_by_stage(self, kpi: Kpi) -> bool:
+        measures = [BY_NAME[name] for name in self.measures_of(kpi)]
+        return bool(measures) and all(each.kind is Kind.LEVEL or each.by_stage for each in measures)
+
     def _check(self, kpi: Kpi, units: dict[str, KpiUnit]) -> None:
         dimension = dimension_of(kpi.expression, units)
         if not _shows_as(dimension, kpi.unit):
@@ -122,8 +126,10 @@ class Catalogue:
         if (True in parameters) != bool(kpi.quantiles):
             raise FormulaError("quantile(q, …) and a list of quantiles go together; give both or neither")
         self._check_references(kpi, (kpi.name,))
-        if "stage" in kpi.levels and not self.is_level(kpi):
-            raise FormulaError("only what is open now is known by stage; take the level 'stage' out")
+        if "stage" in kpi.levels and not self._is_by_stage(kpi):
+            raise FormulaError(
+                "only what is open now and what enters a stage is known by stage; take the level 'stage' out"
+            )
 
     def _check_references(self, kpi: Kpi, path: tuple[str, ...]) -> None:
         for name in sorted(names_in(kpi.expression)):

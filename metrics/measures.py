@@ -33,6 +33,8 @@ class Measure:
     name: str
     unit: Unit
     kind: Kind = Kind.FLOW
+    by_stage: bool = False
+    """Its cells say the stage; so do those of every level."""
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -97,6 +99,15 @@ MEASURES: tuple[Measure, ...] = (
     Measure(154, "follow_ups_planned", Unit.COUNT),  # at the time they were due
     Measure(155, "follow_ups_in_time", Unit.COUNT),
     Measure(160, "leads_new_converted", Unit.COUNT),  # at the lead's creation, as its denominator
+    Measure(161, "leads_new_won", Unit.COUNT),  # likewise
+    Measure(162, "lead_response", Unit.DURATION, Kind.HISTOGRAM),
+    Measure(163, "leads_reached_out_to", Unit.COUNT),
+    Measure(164, "lead_sla_decided", Unit.COUNT),  # met, at the first attempt, or run out, at its end
+    Measure(165, "lead_sla_kept", Unit.COUNT),
+    Measure(170, "calls_on_closed_deals", Unit.COUNT),  # at the deal's close
+    Measure(171, "stalled", Unit.COUNT, Kind.LEVEL),
+    Measure(172, "stage_entered", Unit.COUNT, by_stage=True),
+    Measure(173, "stage_passed", Unit.COUNT, by_stage=True),  # at the entry into the stage passed
 )
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}

@@ -25,7 +25,7 @@ from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
 from metrics.reference import Reference, Target
 from metrics.sums import (
     COLUMN_OF,
-    LEVEL_COLUMNS,
+    STAGE_COLUMNS,
     BucketTotals,
     HistogramRows,
     Index,
@@ -221,13 +221,13 @@ class Snapshotter:
         segments = _Segments.of(plan, as_of_ms)
         foreign = self._cells.foreign(self._config.currency)
         rows, histograms = rows_before(image.log, segments.edges_ms, foreign)
-        levels_only = _only_levels(rows)
-        contents, level_contents = (CellContents(self._cells, each) for each in (rows, levels_only))
+        by_stage = _only_by_stage(rows)
+        contents, stage_contents = (CellContents(self._cells, each) for each in (rows, by_stage))
         keys: dict[str, LevelKeys] = {}
         series: list[Series] = []
         for level in self._config.levels if filters.levels is None else filters.levels:
-            # A stage is known of open deals only; the flows of all deals would come as "unassigned".
-            own, within = (levels_only, level_contents) if level == "stage" else (rows, contents)
+            # Few measures tell the stage; what the others count would come as "unassigned".
+            own, within = (by_stage, stage_contents) if level == "stage" else (rows, contents)
             groups = group_level(within, level, self._config.keys_per_level_max)
             keys[level] = groups.keys
             kpis = [k for k in self._config.catalogue if filters.kpis is None or k.name in filters.kpis]
@@ -263,8 +263,8 @@ class Snapshotter:
         return found
 
 
-def _only_levels(rows: Rows) -> Rows:
-    kept = LEVEL_COLUMNS[rows.column]
+def _only_by_stage(rows: Rows) -> Rows:
+    kept = STAGE_COLUMNS[rows.column]
     return Rows(rows.start_ms[kept], rows.segment[kept], rows.cell[kept], rows.column[kept], rows.value[kept])
 
 

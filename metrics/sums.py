@@ -16,7 +16,7 @@ from metrics.panes import PaneLog
 
 _SCALARS: Final = tuple(m for m in MEASURES if m.kind not in (Kind.HISTOGRAM, Kind.DISTINCT))
 COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
-LEVEL_COLUMNS: Final = np.array([m.kind is Kind.LEVEL for m in _SCALARS])
+STAGE_COLUMNS: Final = np.array([m.kind is Kind.LEVEL or m.by_stage for m in _SCALARS])
 COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
 _MONEY_NUMBERS: Final = [m.number for m in MEASURES if m.unit is Unit.MONEY]
 

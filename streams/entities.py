@@ -1,7 +1,8 @@
 """Entity state ⊕ event → entity state: per field the newest (event time, event id) wins. Pure.
 
-The merge is commutative, associative and idempotent (a join of per-field maxima), so duplicates need no
-ledger of event ids and the order of arrival cannot matter. Never reads a clock, never contributes a number.
+The merge is commutative, associative and idempotent (a join of per-field maxima; of a deal's stages, the
+union of all writes, cut to the newest), so duplicates need no ledger of event ids and the order of arrival
+cannot matter. Never reads a clock, never contributes a number.
 """
 
 from datetime import date
@@ -32,6 +33,17 @@ Stamp = tuple[int, str]
 """(event time in ms, event id): totally ordered."""
 
 _NEVER = 255  # no stamp: the field was never written
+
+STAGE_WRITES_MAX: Final = 100
+"""The newest of any set are the newest of its union with another, so a cut set still merges in any order."""
+
+
+class StageWrite(NamedTuple):
+    """One event's word on a deal's stage; "" where it was cleared. Ordered by time, then event id."""
+
+    time_ms: int
+    event_id: str
+    stage: str
 
 
 class EntityState(Struct, array_like=True, kw_only=True, gc=False):
@@ -68,6 +80,8 @@ class DealState(EntityState, array_like=True, kw_only=True, gc=False):
     closed_at_ms: int | None = None
     expected_close_on: date | None = None
     merged_into: str | None = None
+    stage_writes: tuple[StageWrite, ...] = ()
+    """Every write of the stage, oldest first; the newest `STAGE_WRITES_MAX` of them."""
 
 
 class LeadState(EntityState, array_like=True, kw_only=True, gc=False):
@@ -162,10 +176,11 @@ class MergePlan(NamedTuple):
     moves_first_seen: bool
     changes_value: bool
     """Whether any field gets another value, so whether contributions can differ."""
+    stage_write: StageWrite | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not self.writes and not self.moves_first_seen
+        return not self.writes and not self.moves_first_seen and self.stage_write is None
 
 
 def new_state(event: Event) -> State:
@@ -179,6 +194,9 @@ def new_state(event: Event) -> State:
         else:
             stamp_of.append(0)
             values[name] = value
+    stage_write = _stage_write(event)
+    if stage_write is not None:
+        values["stage_writes"] = (stage_write,)
     return STATES[event.kind](
         first_seen_ms=event.time_ms,
         last_seen_ms=event.time_ms,
@@ -210,7 +228,14 @@ def plan_merge(state: State, event: Event) -> MergePlan:
         if value != current or name == "status":
             changes_value = True
     moves_first_seen = event.time_ms < state.first_seen_ms
-    return MergePlan(writes, moves_first_seen, changes_value or moves_first_seen)
+    stage_write = _stage_write(event)
+    if stage_write is not None:
+        assert type(state) is DealState
+        known = state.stage_writes
+        is_too_old = len(known) == STAGE_WRITES_MAX and stage_write < known[0]
+        if is_too_old or stage_write in known:
+            stage_write = None
+    return MergePlan(writes, moves_first_seen, changes_value or moves_first_seen, stage_write)
 
 
 def apply_merge(state: State, event: Event, plan: MergePlan) -> None:
@@ -219,6 +244,9 @@ def apply_merge(state: State, event: Event, plan: MergePlan) -> None:
         state.first_seen_ms = event.time_ms
     if event.time_ms > state.last_seen_ms:
         state.last_seen_ms = event.time_ms
+    if plan.stage_write is not None:
+        assert type(state) is DealState
+        state.stage_writes = tuple(sorted((*state.stage_writes, plan.stage_write)))[-STAGE_WRITES_MAX:]
     if not plan.writes:
         return
     names = FIELDS[event.kind]
@@ -242,6 +270,13 @@ def merge(state: State | None, event: Event) -> State:
         return new_state(event)
     apply_merge(state, event, plan_merge(state, event))
     return state
+
+
+def _stage_write(event: Event) -> StageWrite | None:
+    changes = event.changes
+    if type(changes) is not DealChanges or changes.stage is UNSET:
+        return None
+    return StageWrite(event.time_ms, event.event_id, changes.stage or "")
 
 
 def _outranks(value: object, current: object) -> bool:

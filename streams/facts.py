@@ -2,6 +2,7 @@
 
 A slot writes the fact of each of its deals, leads and accounts to its board; `streams.joins` makes numbers
 of them. An entity that counts nowhere has none; one that was merged away says only into which it went.
+Of activities there is one fact per slot for each lead and each deal they touch (streams.touches).
 """
 
 from typing import Final
@@ -9,10 +10,12 @@ from typing import Final
 from msgspec import Struct
 
 from metrics.panes import Cell
+from metrics.reference import Stage
 from streams.contribute import closed_at_ms, deal_amount_minor, deal_cell, lead_cell
-from streams.entities import AccountState, DealState, LeadState, State
+from streams.entities import STAGE_WRITES_MAX, AccountState, DealState, LeadState, State
 from streams.events import DealStatus, EntityKind
 from streams.rules import FoldRules
+from streams.touches import Touches
 
 
 class DealFact(Struct, frozen=True, array_like=True, gc=False):
@@ -29,6 +32,13 @@ class DealFact(Struct, frozen=True, array_like=True, gc=False):
     lead_id: str = ""
     products: tuple[str, ...] = ()
     merged_into: str = ""
+    probability: float | None = None
+    due_on: int = 0
+    """Day on which it is expected to close, as `date.toordinal`; 0 when nobody said."""
+    stage: str = ""
+    pipeline: str = ""
+    stages: tuple[tuple[int, str], ...] = ()
+    """When it came into which stage, oldest first; "" is none."""
 
 
 class LeadFact(Struct, frozen=True, array_like=True, gc=False):
@@ -52,14 +62,17 @@ class AccountFact(Struct, frozen=True, array_like=True, gc=False):
     """A deleted account counts nowhere; its deals are no purchases of a customer."""
 
 
-Fact = DealFact | LeadFact | AccountFact
+Fact = DealFact | LeadFact | AccountFact | Touches | Stage
 
 FACTS: Final[dict[EntityKind, type[Fact]]] = {
     EntityKind.DEAL: DealFact,
     EntityKind.LEAD: LeadFact,
     EntityKind.ACCOUNT: AccountFact,
+    EntityKind.ACTIVITY: Touches,
+    EntityKind.REFERENCE: Stage,
 }
-"""Kinds of entities that have facts."""
+OF_ENTITY: Final = frozenset((EntityKind.DEAL, EntityKind.LEAD, EntityKind.ACCOUNT))
+"""Kinds whose every entity has a fact. Touches go by whom they touch; stages are on the board anyway."""
 
 _NOWHERE: Final = Cell()
 
@@ -89,7 +102,24 @@ def _deal(deal: DealState, rules: FoldRules) -> DealFact:
         account_id=deal.account_id or "",
         lead_id=deal.lead_id or "",
         products=deal.products or (),
+        probability=deal.probability,
+        due_on=0 if deal.expected_close_on is None else deal.expected_close_on.toordinal(),
+        stage=deal.stage or "",
+        pipeline=deal.pipeline or "",
+        stages=_stages(deal),
     )
+
+
+def _stages(deal: DealState) -> tuple[tuple[int, str], ...]:
+    """Leave out what says the stage again. If older writes were forgotten, the oldest left only says
+    where the deal was, not when it came there."""
+    moves: list[tuple[int, str]] = []
+    stage = ""
+    for write in deal.stage_writes:
+        if write.stage != stage:
+            moves.append((write.time_ms, write.stage))
+            stage = write.stage
+    return tuple(moves[1:] if len(deal.stage_writes) == STAGE_WRITES_MAX else moves)
 
 
 def _lead(lead: LeadState) -> LeadFact:

@@ -3,10 +3,12 @@
 board     b"c" cell number                 -> the cell, msgpack array of 7 strings
           b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures)
           b"r" + id                        -> reference record (metrics.reference)
-          b"f", one letter by kind + id    -> the entity's fact (streams.facts)
+          b"f", one letter by kind + id    -> the entity's fact (streams.facts); by b"a" and whom
+                                              they touch, the activities for a lead or a deal
           b"s"                             -> `SlotFacts`
 entities  one letter by kind + id          -> entity state
           b"t" + table name + NUL + key    -> one row of a Faust table
+          b"h" + whom they touched         -> touches of activities that left memory (streams.touches)
 
 A change here is a new `FOLD_VERSION` in `streams.settings`.
 """
@@ -23,6 +25,7 @@ from streams.entities import STATES, State
 from streams.events import EntityKind
 from streams.facts import FACTS, Fact
 from streams.topics import REFERENCE
+from streams.touches import Concern, Touches
 
 FACTS_FIELD = b"s"
 _CELL = struct.Struct(">cI")
@@ -57,6 +60,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack_cell = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _unpack_pane = msgspec.msgpack.Decoder(PaneValues).decode
 _unpack_reference: Callable[[bytes], Reference] = msgspec.msgpack.Decoder(Reference).decode
+_unpack_touches = msgspec.msgpack.Decoder(Touches).decode
 _unpack_facts = msgspec.msgpack.Decoder(SlotFacts).decode
 
 
@@ -181,6 +185,26 @@ def pack_fact(fact: Fact) -> bytes:
 
 def unpack_fact(kind: EntityKind, value: bytes) -> Fact:
     return _unpack_fact[kind](value)
+
+
+def touches_field(concern: Concern) -> bytes:
+    return b"h" + concern.encode()
+
+
+def is_touches(field: bytes) -> bool:
+    return field[:1] == b"h"
+
+
+def touches_owner(field: bytes) -> Concern:
+    return field[1:].decode()
+
+
+def pack_touches(touches: Touches) -> bytes:
+    return _pack(touches)
+
+
+def unpack_touches(value: bytes) -> Touches:
+    return _unpack_touches(value)
 
 
 def row_field(table: str, key: bytes) -> bytes:

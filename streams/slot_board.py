@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from metrics.panes import Cell
-from metrics.reference import Reference
+from metrics.reference import Reference, Stage
 from streams import layout
+from streams.events import EntityKind
 from streams.facts import Fact
 from streams.joins.base import FactChange
 from streams.pane_log import Rows
@@ -84,8 +85,9 @@ class SlotBoard:
         for name, packed in fields.items():
             if layout.is_fact(name):
                 self._set_fact(changes, name, packed)
-        self.references = {}
+        references, self.references = self.references, {}
         self._take_references(fields)
+        changes += _stage_changes(references, self.references)
         facts = fields.get(layout.FACTS_FIELD)
         self.facts = layout.SlotFacts() if facts is None else layout.unpack_facts(facts)
         self.mark, self.offsets = board.mark, board.offsets if self.loaded else {}
@@ -108,7 +110,10 @@ class SlotBoard:
                 self._set_pane(rows, name, None)
             elif layout.is_fact(name):
                 self._set_fact(changes, name, None)
-        self._take_references(change.set)
+        if any(layout.is_reference(name) for name in change.set):
+            references = dict(self.references)
+            self._take_references(change.set)
+            changes += _stage_changes(references, self.references)
         facts = change.set.get(layout.FACTS_FIELD)
         if facts is not None:
             self.facts = layout.unpack_facts(facts)
@@ -153,3 +158,14 @@ class SlotBoard:
             self._facts[name] = after
         if before != after:
             changes.append(FactChange(kind, entity_id, before, after))
+
+
+def _stage_changes(before: Mapping[str, Reference], after: Mapping[str, Reference]) -> list[FactChange]:
+    """Return the stages that changed: what deals have passed depends on the order of stages."""
+    was = {name: record for name, record in before.items() if type(record) is Stage}
+    now = {name: record for name, record in after.items() if type(record) is Stage}
+    return [
+        FactChange(EntityKind.REFERENCE, name, was.get(name), now.get(name))
+        for name in was.keys() | now.keys()
+        if was.get(name) != now.get(name)
+    ]

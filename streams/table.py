@@ -4,7 +4,7 @@ Comes in: records of one partition. Goes out: dead letters, and commits that car
 with the offsets it came from. Never awaits, never reads a clock, knows no store and no Kafka.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,12 +12,13 @@ from streams import layout
 from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
 from streams.entities import ActivityState, ReferenceState, State, apply_merge, new_state, plan_merge
-from streams.events import EntityKind, Event, Ignored, Reason, Rejected
-from streams.facts import FACTS, fact_of
+from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
+from streams.facts import OF_ENTITY, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
+from streams.touches import TouchIndex, touched_by
 
 _RETAINED = (
     EntityKind.DEAL,
@@ -28,6 +29,8 @@ _RETAINED = (
 )
 """Forgotten with all they contributed once nothing was heard of them for the retention time."""
 _UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
+_PLANNED_AHEAD_MAX_MS = 400 * 86_400_000
+"""Nobody waits longer for an activity to be done; a year far ahead is a typing error."""
 _BEGINNING_OF_TIME_MS = -(1 << 62)
 
 
@@ -75,6 +78,7 @@ class SlotTable:
             resolution=layout.resolution_of(self.facts),
         )
         self._entities: dict[EntityKind, dict[str, State]] = {kind: {} for kind in EntityKind}
+        self._touches = TouchIndex()
         self._rows: dict[str, dict[bytes, bytes]] = {}
         self._dirty_entities: set[EntityKey] = set()
         self._dirty_rows: set[tuple[str, bytes]] = set()
@@ -90,12 +94,16 @@ class SlotTable:
                 self._panes.load_cell(layout.cell_number(name), layout.unpack_cell(value))
         for name, value in claim.entities.items():
             entity = layout.entity_of_field(name)
-            if entity is None:
+            if layout.is_touches(name):
+                self._touches.load_settled(layout.touches_owner(name), layout.unpack_touches(value))
+            elif entity is None:
                 table, key = layout.row_of_field(name)
                 self._rows.setdefault(table, {})[key] = value
             else:
                 kind, entity_id = entity
-                self._entities[kind][entity_id] = layout.unpack_entity(kind, value)
+                state = self._entities[kind][entity_id] = layout.unpack_entity(kind, value)
+                if type(state) is ActivityState:
+                    self._touches.load_live(entity_id, state)
 
     # Folding
 
@@ -161,10 +169,9 @@ class SlotTable:
         if state is not None:
             if not _is_settled(state, horizon_ms):
                 return None
-            self._drop(EntityKind.ACTIVITY, event.entity_id)
-        completed_at_ms = getattr(event.changes, "completed_at_ms", None)
-        oldest_ms = min(event.time_ms, completed_at_ms) if isinstance(completed_at_ms, int) else event.time_ms
-        if oldest_ms < horizon_ms:
+            self._settle(event.entity_id)
+        assert type(event.changes) is ActivityChanges
+        if min((event.time_ms, *_moments(event.changes))) < horizon_ms:
             return Rejected(Reason.TOO_OLD, "the activity is past the horizon of its topic")
         return None
 
@@ -175,13 +182,18 @@ class SlotTable:
         if state is None:
             state = entities[event.entity_id] = new_state(event)
             self._panes.add(self._contributions(state))
+            if type(state) is ActivityState:
+                self._touches.move(event.entity_id, {}, touched_by(state))
         else:
             plan = plan_merge(state, event)
             if plan.is_empty:
                 return False
             if plan.changes_value:
                 before = self._contributions(state)
+                touched = touched_by(state) if type(state) is ActivityState else {}
                 apply_merge(state, event, plan)
+                if type(state) is ActivityState:
+                    self._touches.move(event.entity_id, touched, touched_by(state))
                 after = self._contributions(state)
                 # No entity makes two equal contributions, so lists compare as sets do.
                 self._panes.retract([each for each in before if each not in after])
@@ -223,7 +235,8 @@ class SlotTable:
     @property
     def dirty_keys(self) -> int:
         """Number of fields the next commit writes or deletes."""
-        return len(self._panes.changed) + len(self._dirty_entities) + len(self._dirty_rows)
+        touches = len(self._touches.changed) + len(self._touches.changed_settled)
+        return len(self._panes.changed) + len(self._dirty_entities) + len(self._dirty_rows) + touches
 
     def take_commit(self) -> Commit | None:
         """Return the commit in flight, else one with everything dirty, else None when nothing changed.
@@ -248,12 +261,13 @@ class SlotTable:
                 if type(state) is ReferenceState and state.record is not None:
                     # Readers of the board need the record itself; it contributes to no pane.
                     board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
-            if kind in FACTS:
+            if kind in OF_ENTITY:
                 fact = None if state is None else fact_of(state, self._rules)
                 if fact is None:
                     board_del.append(layout.fact_field(kind, entity_id))
                 else:
                     board_set[layout.fact_field(kind, entity_id)] = layout.pack_fact(fact)
+        self._pack_touches(board_set, board_del, entities_set, entities_del)
         for table, key in self._dirty_rows:
             row = self._rows.get(table, {}).get(key)
             if row is None:
@@ -266,6 +280,28 @@ class SlotTable:
         return Commit(
             self._owner, self._seq, dict(self.next_offset), board_set, board_del, entities_set, entities_del
         )
+
+    def _pack_touches(
+        self,
+        board_set: dict[bytes, bytes],
+        board_del: list[bytes],
+        entities_set: dict[bytes, bytes],
+        entities_del: list[bytes],
+    ) -> None:
+        for concern in self._touches.changed_settled:
+            settled = self._touches.settled(concern)
+            if settled is None:
+                entities_del.append(layout.touches_field(concern))
+            else:
+                entities_set[layout.touches_field(concern)] = layout.pack_touches(settled)
+        for concern in self._touches.changed:
+            touches = self._touches.all_of(concern)
+            if touches is None:
+                board_del.append(layout.fact_field(EntityKind.ACTIVITY, concern))
+            else:
+                board_set[layout.fact_field(EntityKind.ACTIVITY, concern)] = layout.pack_fact(touches)
+        self._touches.changed_settled.clear()
+        self._touches.changed.clear()
 
     def _pack_board(self) -> tuple[dict[bytes, bytes], list[bytes]]:
         self.facts.resolution = self._panes.resolution.since_ms
@@ -301,7 +337,7 @@ class SlotTable:
         horizon_ms = activity_newest_ms - self._rules.activity_horizon_ms
         activities = self._entities[EntityKind.ACTIVITY]
         for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
-            self._drop(EntityKind.ACTIVITY, entity_id)
+            self._settle(entity_id)
         newest_ms = self.facts.newest_event_ms
         base_ms = now_ms if self._rules.clock == "wall" or newest_ms is None else newest_ms
         oldest_ms = base_ms - self._rules.retention_ms
@@ -310,6 +346,7 @@ class SlotTable:
             for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
                 self._panes.retract(self._contributions(entities[entity_id]))
                 self._drop(kind, entity_id)
+        self._touches.expire(oldest_ms)
         if self._panes.panes:
             self._panes.forget_before(oldest_ms)
             self._coarsen(base_ms)
@@ -322,6 +359,12 @@ class SlotTable:
 
     def _horizon_clock_ms(self, topic: str, now_ms: int) -> int:
         return now_ms if self._rules.clock == "wall" else self.facts.newest_ms.get(topic, now_ms)
+
+    def _settle(self, activity_id: str) -> None:
+        state = self._entities[EntityKind.ACTIVITY][activity_id]
+        assert type(state) is ActivityState
+        self._touches.settle(activity_id, state)
+        self._drop(EntityKind.ACTIVITY, activity_id)
 
     def _drop(self, kind: EntityKind, entity_id: str) -> None:
         del self._entities[kind][entity_id]
@@ -346,5 +389,17 @@ class SlotTable:
 def _is_settled(state: State, horizon_ms: int) -> bool:
     """Say whether an activity can no longer change what a window shows."""
     assert type(state) is ActivityState
-    latest_ms = max(state.last_seen_ms, state.completed_at_ms or 0)
-    return latest_ms < horizon_ms
+    latest_ms = max((state.last_seen_ms, *_moments(state)))
+    return min(latest_ms, state.last_seen_ms + _PLANNED_AHEAD_MAX_MS) < horizon_ms
+
+
+def _moments(activity: ActivityState | ActivityChanges) -> Iterator[int]:
+    """Return the times at which the activity, or what an event says of it, may be counted."""
+    planned_ms = None
+    if activity.kind == "follow_up":
+        planned_ms = activity.due_at_ms
+    elif activity.kind == "demo":
+        planned_ms = activity.scheduled_at_ms
+    for time_ms in (activity.completed_at_ms, planned_ms):
+        if isinstance(time_ms, int):
+            yield time_ms

@@ -36,6 +36,10 @@ class Floor:
     business_days: tuple[str, ...] = WEEKDAYS[:5]
     holidays: tuple[date, ...] = ()
     stage_probability: Mapping[str, float] = field(default_factory=dict)
+    hours: tuple[str, str] = ("09:00", "18:00")
+    hours_of: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    response_sla_minutes: int = 60
+    stalled_after_days: int = 14
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from zlib import crc32
 import pytest
 
 from tests.oracle import Books, Deal, Lead
+from tests.oracle_joins import DealStory, LeadStory, entries_of
 from tests.oracle_records import milliseconds
 from tests.oracle_windows import Floor, instant_of
 
@@ -55,23 +56,28 @@ def maven_books(folder: Path, floor: Floor) -> Books:
         created_ms = _local_day(row["engage_date"], floor) if row["engage_date"] else None
         closed_ms = _local_day(row["close_date"], floor) if row["close_date"] else None
         amount = Fraction(row["close_value"]) if stage == "Won" else Fraction(0)
+        told_ms = next(each for each in (closed_ms, created_ms, last_day_ms) if each is not None)
+        status = {"Won": "won", "Lost": "lost"}.get(stage, "open")
+        story = DealStory(stage_writes=((told_ms, stage),))
         books.deals.append(
             Deal(
                 rep=row["sales_agent"],
                 team=manager_of[row["sales_agent"]],
                 stage=stage,
-                status={"Won": "won", "Lost": "lost"}.get(stage, "open"),
+                status=status,
                 first_ms=last_day_ms if created_ms is None else created_ms,
                 created_ms=created_ms,
                 closed_ms=closed_ms,
                 amount=amount,
                 has_amount=amount != 0,
+                story=story,
+                entries=entries_of(story, status, closed_ms),
             )
         )
     return books
 
 
-def olist_books(folder: Path) -> Books:
+def olist_books(folder: Path, floor: Floor) -> Books:
     """8,000 leads in Brazil, of whom 842 were won; contacts are days in Brazil, closing times are UTC."""
     contacts = {row["mql_id"]: row for row in _rows(folder / "olist_marketing_qualified_leads_dataset.csv")}
     closed = {row["mql_id"]: row for row in _rows(folder / "olist_closed_deals_dataset.csv")}
@@ -81,7 +87,8 @@ def olist_books(folder: Path) -> Books:
         deal = closed.get(lead_id)
         won_ms = None if deal is None else _utc(deal["won_date"])
         rep = "" if deal is None else deal["sr_id"]
-        books.leads.append(Lead(rep, "", created_ms, None, won_ms))
+        story = LeadStory(created_ms, won_ms is not None, (), floor)
+        books.leads.append(Lead(rep, "", created_ms, None, won_ms, story))
         if won_ms is not None:
             books.deals.append(
                 Deal(rep, "", "", "won", won_ms, created_ms, won_ms, Fraction(0), has_amount=False)

@@ -3,7 +3,9 @@
 from typing import Final
 
 from metrics.formula import KpiUnit
-from metrics.kpi import PIPELINE, Kpi
+from metrics.kpi import DEALS, PIPELINE, Kpi
+
+STAGES: Final = ("stage",)
 
 PIPELINE_KPIS: Final = (
     Kpi("open_deals", "Deals that are open now.", "open", KpiUnit.COUNT, PIPELINE),
@@ -20,5 +22,29 @@ PIPELINE_KPIS: Final = (
     Kpi(
         "pipeline_overdue", "Amount of the deals that are open now although their expected close is past.",
         "overdue_amount", KpiUnit.MONEY, PIPELINE,
+    ),
+    Kpi(
+        "stalled_deals", "Deals that are open now and for which nothing was done for long.", "stalled",
+        KpiUnit.COUNT, PIPELINE,
+    ),
+    Kpi(
+        "stage_entries", "Deals that came into the stage in the window, each for the first time.",
+        "stage_entered", KpiUnit.COUNT, STAGES,
+    ),
+    Kpi(
+        "stage_entries_advanced", "Of them, those that have gone further since, or were won.",
+        "stage_passed", KpiUnit.COUNT, STAGES,
+    ),
+    Kpi(
+        "stage_conversion", "Of the deals that came into the stage in the window, the share gone further.",
+        "stage_entries_advanced / stage_entries", KpiUnit.RATIO, STAGES,
+    ),
+    Kpi(
+        "calls_on_closed", "Calls made, at any time, for the deals closed in the window.",
+        "calls_on_closed_deals", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "calls_per_closed_deal", "Calls made for the deals closed in the window, per deal.",
+        "calls_on_closed / deals_closed", KpiUnit.COUNT, DEALS,
     ),
 )  # fmt: skip

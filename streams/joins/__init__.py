@@ -37,10 +37,10 @@ class Joins:
         touched: list[dict[str, None]] = [{} for _ in self._joins]
         for kind, entity_id, _, fact in changes:
             table = self._tables[kind]
-            before = table.get(entity_id)
+            before, all_before = table.get(entity_id), table.all(entity_id)
             table.put(slot, entity_id, fact)
             after = table.get(entity_id)
-            if before != after:
+            if all_before != table.all(entity_id):
                 seen = FactChange(kind, entity_id, before, after)
                 for join, ids in zip(self._joins, touched, strict=True):
                     ids |= dict.fromkeys(join.learn(seen, self._facts))

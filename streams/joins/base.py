@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from metrics.panes import Cell
+from metrics.reference import Stage
 from streams.events import EntityKind
 from streams.facts import AccountFact, DealFact, Fact, LeadFact
+from streams.touches import Concern, Touches, together
 
 
 class FactChange(NamedTuple):
@@ -39,6 +41,13 @@ class FactTable:
     def get(self, entity_id: str) -> Fact | None:
         seen = self._seen.get(entity_id)
         return None if seen is None else seen[1]
+
+    def all(self, entity_id: str) -> list[Fact]:
+        """Return what every slot says, in the order of the slots."""
+        seen = self._seen.get(entity_id)
+        if seen is None:
+            return []
+        return [seen[1], *(fact for _, fact in sorted(self._hidden.get(entity_id, {}).items()))]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._seen)
@@ -78,6 +87,18 @@ class Facts:
     def account(self, account_id: str) -> AccountFact | None:
         fact = self._tables[EntityKind.ACCOUNT].get(account_id)
         return fact if type(fact) is AccountFact else None
+
+
+    def touches(self, concern: Concern) -> Touches | None:
+        """Return what all slots know of the activities for a lead or deal."""
+        parts = [fact for fact in self._tables[EntityKind.ACTIVITY].all(concern) if type(fact) is Touches]
+        return together(parts) if parts else None
+
+    def stage(self, pipeline: str, stage: str) -> Stage | None:
+        """Return the reference record of a stage: its pipeline's own, else the one for all."""
+        table = self._tables[EntityKind.REFERENCE]
+        fact = table.get(Stage(stage, pipeline).id) or table.get(Stage(stage).id)
+        return fact if type(fact) is Stage else None
 
 
 class Join(Protocol):

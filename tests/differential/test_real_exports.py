@@ -66,7 +66,7 @@ def maven(zone: str) -> tuple[ProductPath, Books]:
 def olist(zone: str) -> tuple[ProductPath, Books]:
     floor = next(floor for floor in FLOORS if floor.zone == zone)
     folder = export_folder("olist-funnel")
-    return asyncio.run(published(folder, "olist-funnel", floor)), olist_books(folder)
+    return asyncio.run(published(folder, "olist-funnel", floor)), olist_books(folder, floor)
 
 
 def check(path: ProductPath, books: Books, as_of_ms: int) -> None:
@@ -96,5 +96,5 @@ def test_the_exports_hold_what_their_publishers_say() -> None:
     assert len(deals) == 8_800
     assert sum(deal.status == "won" for deal in deals) == 4_238
     assert sum(deal.amount for deal in deals) == 10_005_534
-    books = olist_books(export_folder("olist-funnel"))
+    books = olist_books(export_folder("olist-funnel"), FLOORS[0])
     assert (len(books.leads), len(books.deals)) == (8_000, 842)

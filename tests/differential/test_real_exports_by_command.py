@@ -20,7 +20,7 @@ SAO_PAULO = Floor(zone="America/Sao_Paulo")
     ("name", "floor", "count", "days"),
     [
         ("maven-crm", NEW_YORK, maven_books, ("2017-03-12", "2017-11-05", "2017-12-31")),
-        ("olist-funnel", SAO_PAULO, lambda folder, _: olist_books(folder), ("2018-02-18", "2018-11-04")),
+        ("olist-funnel", SAO_PAULO, olist_books, ("2018-02-18", "2018-11-04")),
     ],
     ids=["maven-crm", "olist-funnel"],
 )
