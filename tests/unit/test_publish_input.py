@@ -249,7 +249,12 @@ def test_an_activity_is_keyed_by_what_it_concerns(data: dict[str, str], key: byt
             b"target:revenue:team:T:2026-11",
         ),
         ("sales.rep.updated", {"rep_id": "R"}, "sales.reference", b"rep:R:"),
-        ("sales.rep.updated", {"rep_id": "R", "active_from": "2026-11-01"}, "sales.reference", b"rep:R:2026-11-01"),
+        (
+            "sales.rep.updated",
+            {"rep_id": "R", "active_from": "2026-11-01"},
+            "sales.reference",
+            b"rep:R:2026-11-01",
+        ),
         (
             "sales.rate.set",
             {"currency": "JPY", "rate": "0.0062", "valid_from": "2026-11-01"},
