@@ -3,11 +3,12 @@
 One report per tick, computed with the snapshot and shown together with it. Reads no clock, serves nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from metrics.business_hours import BusinessHours
 from metrics.conversion_counts import ConversionReport, Funnel, built_in_funnels, count_conversions
 from metrics.conversion_gauges import conversion_gauge_labels, conversion_gauges
 from metrics.conversion_windows import business_open
@@ -29,6 +30,8 @@ class BesideRules:
     """From the settings. `funnels` are the floor's own, beside those that every floor has."""
 
     funnels: tuple[Funnel, ...] = ()
+    hours: Mapping[str, tuple[int, int]] | None = None
+    """Each weekday's opening hours, as `BusinessHours` takes them; None for its default."""
     rewards: RewardRules = field(default_factory=RewardRules)
 
 
@@ -63,6 +66,8 @@ class BesideTaker:
         self._config = config
         self._funnels = (*built_in_funnels(config.catalogue), *rules.funnels)
         self._rewards = RewardTaker(config, rules.rewards)
+        calendar, hours = config.calendar, rules.hours
+        self._hours = BusinessHours(calendar) if hours is None else BusinessHours(calendar, hours)
 
     def take(self, image: PaneImage, snapshot: KpiSnapshot, kept: Kept) -> BesideReport:
         config = self._config
@@ -71,7 +76,7 @@ class BesideTaker:
             teams_max=config.keys_per_level_max,
         )  # fmt: skip
         state = AlertState(
-            business_open(snapshot.as_of_ms, config.calendar),
+            business_open(snapshot.as_of_ms, self._hours),
             image.state.rebuilding or not image.state.ready,
             snapshot.data_age_seconds,
         )

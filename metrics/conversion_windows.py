@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+from metrics.business_hours import BusinessHours
 from metrics.calendar import Calendar
 
 ALERT_WINDOWS: Final[dict[str, int]] = {"1bd": 1, "5bd": 5}
@@ -59,6 +60,6 @@ def _weeks_before_ms(time_ms: int, weeks: int, calendar: Calendar) -> int:
     return calendar.instant_ms(day, calendar.wall_time_of(time_ms))
 
 
-def business_open(as_of_ms: int, calendar: Calendar) -> bool:
+def business_open(as_of_ms: int, hours: BusinessHours) -> bool:
     """Say whether the floor is at work: a stale pipe matters only then."""
-    return calendar.is_business_day(calendar.date_of(as_of_ms))
+    return hours.between_ms(as_of_ms, as_of_ms + 1) > 0

@@ -4,17 +4,18 @@ import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from metrics.beside import BesideRules, beside_gauge_labels
 from metrics.calendar import rfc3339
 from metrics.commission import Plan, PlanVersion, Tier
 from metrics.contest import Contest, result_of
 from metrics.leaderboard import Leaderboard
-from metrics.panes import Cell, FeedState
+from metrics.panes import Cell
 from metrics.rewards import RewardRules
 from metrics.service import SnapshotService
 from metrics.snapshot import SnapshotConfig
-from metrics.web.rewards import commissions_answer, contests_answer, leaderboards_answer
+from metrics.web.rewards import Json, commissions_answer, contests_answer, leaderboards_answer
 from tests.panes import READY, FakeReader, Row
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -52,6 +53,11 @@ def samples_of(service: SnapshotService) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
+def told(answer: Json) -> dict[str, Any]:
+    """Return what a program reads that asks."""
+    return dict(json.loads(json.dumps(answer)))
+
+
 BOARD = Leaderboard("month", "revenue", "mtd", title="This month")
 PLAN = PlanVersion("std", date(2025, 1, 1), "revenue", "month", (Tier(Decimal(0), None, Decimal("0.1")),))
 RULES = RewardRules(leaderboards=(BOARD,), plans=(Plan("std", (PLAN,)),))
@@ -61,7 +67,7 @@ def test_a_board_whose_level_and_window_are_no_gauges_is_computed_beside() -> No
     reader = FakeReader([*won("ann", THURSDAY_NOON_MS - 1), *won("bob", THURSDAY_NOON_MS - 2, 20_000)])
     service = service_of(reader, Clock(THURSDAY_NOON_MS), RULES)
     assert service.beside is not None
-    (board,) = leaderboards_answer(service.beside.rewards)["leaderboards"]  # type: ignore[misc]
+    (board,) = told(leaderboards_answer(service.beside.rewards))["leaderboards"]
     assert board["title"] == "This month"
     assert [(entry["rank"], entry["key"], entry["value"]) for entry in board["entries"]] == [
         (1, "bob", 200.0),
@@ -79,7 +85,7 @@ def test_a_commission_is_for_the_rep_alone_unless_the_plan_says_all() -> None:
     assert hidden.beside.rewards.commissions[0].by_rep == {"ann": Decimal("10.00")}
     assert commissions_answer(hidden.beside.rewards)["commissions"] == []
     assert "commission" not in hidden.exposition(openmetrics=False).body.decode()
-    (estimate,) = commissions_answer(shown.beside.rewards)["commissions"]  # type: ignore[misc]
+    (estimate,) = told(commissions_answer(shown.beside.rewards))["commissions"]
     assert estimate["reps"] == {"ann": 10.0}
     name = 'salesfloor_rep_commission_estimate{currency="USD",plan="std",rep="ann"}'
     assert samples_of(shown)[name] == 10
@@ -90,16 +96,14 @@ CONTEST = Contest(
 )
 
 
-def contest_of(service: SnapshotService) -> dict[str, object]:
+def contest_of(service: SnapshotService) -> dict[str, Any]:
     assert service.beside is not None
-    (contest,) = contests_answer(service.beside.rewards)["contests"]  # type: ignore[misc]
-    return dict(contest)  # type: ignore[call-overload]
+    (contest,) = told(contests_answer(service.beside.rewards))["contests"]
+    return dict(contest)
 
 
-def keys_of(contest: dict[str, object]) -> list[tuple[int, str]]:
-    standings = contest["standings"]
-    assert isinstance(standings, list)
-    return [(entry["rank"], entry["key"]) for entry in standings]
+def keys_of(contest: dict[str, Any]) -> list[tuple[int, str]]:
+    return [(entry["rank"], entry["key"]) for entry in contest["standings"]]
 
 
 def test_a_contest_moves_until_it_is_settled_and_never_after_it_was_kept() -> None:
@@ -165,7 +169,7 @@ def test_every_gauge_beside_the_kpis_is_known_with_its_labels() -> None:
     rows = [row for n in range(30) for row in won("ann", THURSDAY_NOON_MS - DAY_MS * 8 - n)]
     rows += [row for n in range(60) for row in lost("ann", THURSDAY_NOON_MS - DAY_MS * 8 - n)]
     rows += [*lost("ann", THURSDAY_NOON_MS - 2), *won("ann", THURSDAY_NOON_MS - 1)]
-    state = FeedState(**{**READY.__dict__, "newest_event_ms": THURSDAY_NOON_MS - 5000})
+    state = replace(READY, newest_event_ms=THURSDAY_NOON_MS - 5000)
     teams = replace(BOARD, level="team", name="teams")
     rules = RewardRules(
         (BOARD, teams),
@@ -181,3 +185,16 @@ def test_every_gauge_beside_the_kpis_is_known_with_its_labels() -> None:
                 seen.setdefault(gauge.name, set()).update(name for name, _ in labels)
     assert seen == beside_gauge_labels()
     assert samples_of(service)["salesfloor_last_event_age_seconds"] == 5
+
+
+def test_the_floor_is_open_in_its_hours_on_its_business_days() -> None:
+    service = service_of(FakeReader(), clock := Clock(THURSDAY_NOON_MS), RewardRules())
+
+    def is_open(at_ms: int) -> float:
+        clock.now_ms = at_ms
+        service.tick()
+        return samples_of(service)["salesfloor_business_open"]
+
+    assert is_open(THURSDAY_NOON_MS) == 1
+    assert [is_open(THURSDAY_NOON_MS + hours * HOUR_MS) for hours in (-4, -3, 5, 6)] == [0, 1, 1, 0]
+    assert is_open(THURSDAY_NOON_MS + 2 * DAY_MS) == 0
