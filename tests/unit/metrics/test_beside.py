@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from aiohttp.test_utils import TestClient, TestServer
+
 from metrics.beside import BesideRules, beside_gauge_labels
 from metrics.calendar import rfc3339
 from metrics.commission import Plan, PlanVersion, Tier
@@ -15,6 +17,7 @@ from metrics.panes import Cell
 from metrics.rewards import RewardRules
 from metrics.service import SnapshotService
 from metrics.snapshot import SnapshotConfig
+from metrics.web.app import create_app
 from metrics.web.rewards import Json, commissions_answer, contests_answer, leaderboards_answer
 from tests.panes import READY, FakeReader, Row
 
@@ -198,3 +201,20 @@ def test_the_floor_is_open_in_its_hours_on_its_business_days() -> None:
     assert is_open(THURSDAY_NOON_MS) == 1
     assert [is_open(THURSDAY_NOON_MS + hours * HOUR_MS) for hours in (-4, -3, 5, 6)] == [0, 1, 1, 0]
     assert is_open(THURSDAY_NOON_MS + 2 * DAY_MS) == 0
+
+
+async def test_boards_contests_and_commissions_are_answered_for_now_and_take_no_parameters() -> None:
+    reader, clock = FakeReader(won("ann", THURSDAY_NOON_MS - 1)), Clock(THURSDAY_NOON_MS)
+    late = SnapshotService(reader, now_ms=lambda: clock.now_ms, config=SnapshotConfig(), beside=BesideRules())
+    async with TestClient(TestServer(create_app(late))) as client:
+        assert (await client.get("/api/leaderboards")).status == 503
+    service = service_of(reader, clock, replace(RULES, contests=(CONTEST,)))
+    async with TestClient(TestServer(create_app(service))) as client:
+        for name, count in (("leaderboards", 1), ("contests", 1), ("commissions", 0)):
+            answer = await client.get(f"/api/{name}")
+            told_now = await answer.json()
+            assert (answer.status, len(told_now[name])) == (200, count)
+            assert told_now["as_of"] == rfc3339(THURSDAY_NOON_MS)
+            refused = await client.get(f"/api/{name}?rep=ann")
+            assert refused.status == 400
+            assert "no parameter 'rep'" in (await refused.json())["error"]
