@@ -3,14 +3,14 @@
 Boot order of `run_worker`:
 1. the worker's own doors and the main-loop watchdog;
 2. wait for Redis, refuse one that would drop state; wait for Kafka, create missing topics, check them;
-3. announce the number of slots to readers;
+3. announce the number of slots to readers; wait while the state in use is of other settings;
 4. the dead-letter producer, the Faust app, the checkpointer;
 5. until `stop`: serve. Then the app stops reading, the last commit is made, the group is left.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.settings_rules import fold_rules
 from streams.stores.base import SlotStore, StoreUnavailable
 from streams.stores.redis import RedisStore
+from streams.switching import Switched, until_ours, while_ours
 from streams.topics import SOURCES
 from streams.watchdog import MainLoopWatchdog
 from streams.worker_metrics import WorkerStatus, doors
@@ -187,17 +188,18 @@ async def run_worker(
         app.checkpointer.observe_seconds = status.commit_seconds.observe
         await app.letters.start()
         parts.push_async_callback(app.letters.stop)
-        await _serve(app, stop)
+        await _serve(app, stop, while_ours(store, settings, slots))
 
 
-async def _serve(app: SalesfloorApp, stop: asyncio.Event) -> None:
-    """Run the app and the checkpointer until `stop` or until one of them fails."""
+async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, Any, None]) -> None:
+    """Run the app and the checkpointer until `stop` or until one of them, or the watch, fails."""
     starting = asyncio.create_task(app.start(), name="faust app")
     committing = asyncio.create_task(app.checkpointer.run(), name="checkpointer")
     looking = asyncio.create_task(app.checkpointer.look_after(), name="look after")
+    watching = asyncio.create_task(watch, name="watch the definition")
     ended = asyncio.create_task(app.wait_until_stopped(), name="faust app ended")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    watched: set[asyncio.Task[Any]] = {starting, committing, looking, ended, stopping}
+    watched: set[asyncio.Task[Any]] = {starting, committing, looking, watching, ended, stopping}
     try:
         while not stop.is_set() and not ended.done():
             done, _pending = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -206,13 +208,15 @@ async def _serve(app: SalesfloorApp, stop: asyncio.Event) -> None:
                 watched.discard(task)
         if not stop.is_set():
             raise WorkerFailed(f"the worker ended by itself: {app.failure or app.crash_reason}")
+    except Switched as error:
+        raise WorkerFailed(str(error)) from error
     except (KafkaError, StoreUnavailable) as error:
         raise WorkerFailed(f"the worker ended by itself: {type(error).__name__}: {error}") from error
     finally:
         await _stop(app)
-        for task in (starting, committing, looking, ended, stopping):
+        for task in (starting, committing, looking, watching, ended, stopping):
             task.cancel()
-        await asyncio.gather(starting, committing, looking, ended, stopping, return_exceptions=True)
+        await asyncio.gather(starting, committing, looking, watching, ended, stopping, return_exceptions=True)
 
 
 async def _stop(app: SalesfloorApp) -> None:
@@ -239,14 +243,10 @@ async def _wait_for_both(settings: Settings, store: RedisStore, stop: asyncio.Ev
     if counts is None:
         return None
     slots = counts[SOURCES[0]]
-    return await _until_there(
-        "Redis", lambda: _announce(store, slots, settings.definition_version), StoreUnavailable, stop
+    ours = await _until_there(
+        "Redis", lambda: until_ours(store, settings, slots, stop), StoreUnavailable, stop
     )
-
-
-async def _announce(store: RedisStore, slots: int, version: str) -> int:
-    await store.announce(slots, version)
-    return slots
+    return slots if ours else None
 
 
 async def _until_there(

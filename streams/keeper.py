@@ -19,7 +19,7 @@ from streams.logs import fields
 from streams.ownership import Phase, Step, TooManyReloads, Verdict, is_truncated, within_log
 from streams.rules import FoldRules
 from streams.slot import Offsets, Reader, Slot, WorkerCounts
-from streams.stores.base import Claim, SlotStore, StoreUnavailable
+from streams.stores.base import Claim, ForeignState, SlotStore, StoreUnavailable
 from streams.table import Record, SlotTable
 
 log = logging.getLogger(__name__)
@@ -148,6 +148,11 @@ class Keeper:
                 claim = await self.store.claim(slot.number)
                 earliest = await self.reader.earliest(slot.partitions)
                 ends = await self.reader.ends(slot.partitions) if claim.seq == 0 else {}
+        except ForeignState as error:
+            if slot.tenure == tenure:
+                slot.ownership.step(Step.UNAVAILABLE)
+                self.on_fatal(error)
+            return False
         except (StoreUnavailable, KafkaError, TimeoutError) as error:
             if slot.tenure == tenure:
                 self.counts.store_errors += isinstance(error, StoreUnavailable)

@@ -1,4 +1,9 @@
-"""Redis in, a running `SnapshotService` with its web faces out. Waits for what is not there; writes nothing.
+"""Redis in, a running `SnapshotService` with its web faces out. Waits for what is not there.
+
+The state in Redis is shown under the settings it was folded under, whatever this process was started with;
+only what it means to be shown (levels, windows, formulas) is this process's own.
+
+It writes nothing but results of contests that are over, each once.
 
 Until the number of slots is known and every board was read once there is no snapshot, so no gauge ever
 shows a zero that only means "not read yet".
@@ -8,27 +13,33 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
+from metrics.beside import BesideRules
 from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
 from metrics.reference import Reference
 from metrics.service import SnapshotService
 from metrics.web.app import create_app
 from streams.board import BoardFollower
 from streams.clock import SystemClock
+from streams.contest_results import keep_contest_results
+from streams.definition import differences, settings_under
 from streams.joins.standard import standard_joins
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.serving import serving
-from streams.settings import Settings, snapshot_config_of
+from streams.settings import Settings, beside_rules_of, snapshot_config_of
 from streams.settings_rules import fold_rules
-from streams.stores.base import StoreUnavailable
+from streams.stores.base import Shown, StoreUnavailable
 from streams.stores.redis import RedisStore
+from streams.stores.results import ResultStore
 
 log = logging.getLogger(__name__)
 
 _WAIT_FIRST_SECONDS = 0.25
 _WAIT_LAST_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 
 Watch = Callable[[SnapshotService, asyncio.Event], Coroutine[Any, Any, None]]
 """Looks at the numbers until the event is set: the terminal summary."""
@@ -74,15 +85,29 @@ class FollowedService(SnapshotService):
             now_ms=SystemClock().now_ms,
             clock=settings.clock,
             config=snapshot_config_of(settings),
+            beside=_beside(settings),
             tick_ms=settings.metrics.tick_ms,
         )
         self._late = reader
+        self.refusal = ""
+        """Why the state that is to be shown cannot be; "" when it can."""
+
+    def show(self, follower: BoardFollower, under: Settings, version: str) -> None:
+        """Take over panes together with the settings they were folded under."""
+        self._late.follow(follower)
+        self.use(snapshot_config_of(under), under.clock, version=version, beside=_beside(under))
 
     def not_ready(self) -> str:
+        if self.refusal:
+            return self.refusal
         follower = self._late.follower
         if follower is not None and follower.state().ready and not follower.connected:
             return "Redis is away: the numbers know nothing newer than its last answer"
         return super().not_ready()
+
+
+def _beside(settings: Settings) -> BesideRules:
+    return replace(beside_rules_of(settings), hours=fold_rules(settings).joins.hours)
 
 
 def open_store(settings: Settings) -> RedisStore:
@@ -111,10 +136,13 @@ async def run_metrics(
         )
         store = open_store(settings)
         parts.push_async_callback(store.close)
+        results = ResultStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+        parts.push_async_callback(results.close)
         async with asyncio.TaskGroup() as group:
             works = [
-                group.create_task(_follow(store, settings, reader), name="follow"),
+                group.create_task(_follow(store, settings, reader, service), name="follow"),
                 group.create_task(_tick(service, reader, stop), name="tick"),
+                group.create_task(keep_contest_results(results, service), name="results"),
             ]
             if watch is not None:
                 group.create_task(watch(service, stop), name="watch")
@@ -123,24 +151,104 @@ async def run_metrics(
                 work.cancel()
 
 
-async def _follow(store: RedisStore, settings: Settings, reader: LateReader) -> None:
-    """Follow the boards; once a worker announces another number of slots, those, when all are read."""
-    async with asyncio.TaskGroup() as group:
+class _Following:
+    """One generation's boards, followed on a connection of their own."""
+
+    def __init__(self, store: RedisStore, shown: Shown, generation: int, under: Settings) -> None:
+        self._store = store.of_generation(generation, version=shown.version)
+        self.under = under
+        self.version = shown.version
+        self.follower = BoardFollower(
+            self._store,
+            slots=shown.slots,
+            definition_version=shown.version,
+            joins=standard_joins(fold_rules(under)),
+        )
+        self.running = asyncio.create_task(self.follower.run(), name="boards")
+
+    async def hold(self) -> None:
+        """Stop following, but stand for the numbers: nobody writes these boards any more."""
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+        self.follower.connected = True
+
+    async def end(self) -> None:
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+        await self._store.close()
+
+
+async def _follow(
+    store: RedisStore, settings: Settings, reader: LateReader, service: FollowedService
+) -> None:
+    """Follow the state that is to be shown, under the settings it was folded under.
+
+    When other state is to be shown, it is read whole beside what is shown; then it and its settings take
+    the place of the old ones in one step.
+    """
+    held: _Following | None = None
+    following: _Following | None = None
+    try:
         while True:
-            slots = await _slots(store)
-            follower = BoardFollower(
-                store,
-                slots=slots,
-                definition_version=settings.definition_version,
-                joins=standard_joins(fold_rules(settings)),
-            )
-            running = group.create_task(follower.run(), name="boards")
+            shown = await _shown(store)
+            under = settings_under(shown, settings)
+            service.refusal = "" if under else _refusal(shown, settings)
+            if under is None:
+                log.error(fields("metrics wait", cause=service.refusal))
+                await _until_other_than(shown, store)
+                continue
+            if under is not settings:
+                differing = differences(shown, settings)
+                log.warning(fields("state of other settings is shown", differing=differing))
+            try:
+                generation = await generation_of(shown, store)
+            except StoreUnavailable:
+                continue  # `_shown` waits for it
+            following = _Following(store, shown, generation, under)
             if reader.follower is None:
-                reader.follow(follower)  # so that readiness can tell how many are read
-            await _until_read(follower)
-            reader.follow(follower)
-            await _until_other_than(slots, store)
-            running.cancel()
+                service.show(following.follower, under, shown.version)  # tells how many boards are read
+            await _first_of(
+                following.running, _until_read(following.follower), _until_other_than(shown, store)
+            )
+            if following.follower.state().ready:
+                service.show(following.follower, under, shown.version)
+                if held is not None:
+                    await held.end()
+                held, following = following, None
+                await _first_of(held.running, _until_other_than(shown, store))
+                await held.hold()
+            else:
+                await following.end()
+    finally:
+        for each in (held, following):
+            if each is not None:
+                await each.end()
+
+
+def _refusal(shown: Shown, settings: Settings) -> str:
+    return (
+        f"the state in use cannot be read here: {differences(shown, settings)}; start this role with the "
+        "release and settings of the workers, or run `salesfloor rebuild` with those of this role"
+    )
+
+
+async def _first_of(*works: "Coroutine[Any, Any, None] | asyncio.Task[None]") -> None:
+    """Wait until one of them ends; cancel the coroutines among the others. Raises what it failed of."""
+    tasks = {work if isinstance(work, asyncio.Task) else asyncio.create_task(work): work for work in works}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ours = [task for task, work in tasks.items() if task is not work]
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+
+
+async def generation_of(shown: Shown, store: RedisStore) -> int:
+    """Return the generation to read. Never "the one in use": while a rebuild switches, that is a mixture."""
+    return await store.active_generation(0) if shown.generation is None else shown.generation
 
 
 async def _tick(service: SnapshotService, reader: LateReader, stop: asyncio.Event) -> None:
@@ -148,13 +256,13 @@ async def _tick(service: SnapshotService, reader: LateReader, stop: asyncio.Even
     await service.run(stop)
 
 
-async def _slots(store: RedisStore) -> int:
+async def _shown(store: RedisStore) -> Shown:
     """Wait for Redis, and for a worker to have told it how many slots there are."""
     pause, said = _WAIT_FIRST_SECONDS, ""
     while True:
         try:
-            if slots := await store.slots():
-                return slots
+            if shown := await store.shown():
+                return shown
             reason = "no worker has started yet"
         except StoreUnavailable as error:
             reason = str(error)
@@ -165,12 +273,16 @@ async def _slots(store: RedisStore) -> int:
         pause = min(2 * pause, _WAIT_LAST_SECONDS)
 
 
-async def _until_other_than(slots: int, store: RedisStore) -> None:
-    found = slots
-    while found in (slots, 0):
-        await asyncio.sleep(_WAIT_LAST_SECONDS)
+async def _until_other_than(shown: Shown, store: RedisStore) -> None:
+    found: Shown | None = shown
+    while found is None or _state_of(found) == _state_of(shown):
+        await asyncio.sleep(_LOOK_SECONDS)
         with suppress(StoreUnavailable):
-            found = await store.slots()
+            found = await store.shown()
+
+
+def _state_of(shown: Shown) -> tuple[int, str, int | None]:
+    return shown.slots, shown.version, shown.generation
 
 
 async def _until_read(reader: PaneReader) -> None:

@@ -2,11 +2,14 @@
 
 Steps, in order:
 1. choose the generation after the newest in use, and clear what an aborted rebuild left there;
-2. per slot, fold from the beginning to the end of its three partitions, committing in steps;
-3. per slot, fold what has arrived meanwhile, make the new generation the active one, delete the old one.
-Workers and readers go on with the old generation until 3. Then the next commit of a slot's owner is
-refused, and it claims from the new generation and reads on from there. Joins no consumer group and
-writes no dead letters: the workers have written them. Does not fill Faust tables of one's own.
+2. per slot, fold from the beginning to the end of its partitions, committing in steps;
+3. per slot, fold what has arrived meanwhile;
+4. make the new generation the one that owners write, slot by slot, then the one that readers show, at once;
+5. when readers have had time to follow, delete the old one.
+Workers and readers go on with the old generation until 4. Then the next commit of a slot's owner is
+refused: under the same settings it claims from the new generation and reads on from there, under others it
+ends, and the workers that wait with the new settings take over. Joins no consumer group and writes no dead
+letters: the workers have written them. Does not fill Faust tables of one's own.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -22,12 +26,13 @@ from aiokafka.structs import TopicPartition
 
 from streams.admin import check_co_partitioning, describe_topics
 from streams.clock import Clock, SystemClock
+from streams.definition import shown_of
 from streams.kafka_client import client_options
 from streams.logs import fields
 from streams.rules import FoldRules
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
-from streams.stores.base import Mark, Outcome, StoreUnavailable
+from streams.stores.base import Outcome, Shown, StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.table import SlotTable
 from streams.topics import SOURCES
@@ -41,6 +46,8 @@ POLL_RECORDS_MAX = 5_000
 # An outage of Redis is waited out this long before the rebuild gives up; the live state is not touched by it.
 PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.5
+READERS_SECONDS = 4.0
+"""Readers look once a second for what to show, and read it before they leave the old generation."""
 
 T = TypeVar("T")
 
@@ -114,7 +121,8 @@ async def rebuild(
                     progress=RebuildProgress(slots),
                     tell=progress,
                 )
-                return await work.run(settings.definition_version, allow_missing=allow_missing)
+                shown = shown_of(settings, slots=slots, generation=generation)
+                return await work.run(shown, allow_missing=allow_missing)
     except StoreUnavailable as error:
         raise RebuildFailed(f"{error}; run the rebuild again when it is back.") from error
     except (KafkaError, OSError) as error:
@@ -137,11 +145,10 @@ class _Rebuild:
     refused: int = 0
     missing: int = 0
 
-    async def run(self, version: str, *, allow_missing: bool) -> RebuildReport:
+    async def run(self, shown: Shown, *, allow_missing: bool) -> RebuildReport:
         try:
             for slot in range(self.progress.slots):
                 await self.live.discard(slot, self.generation)
-            foreign = await self._foreign_marks(version)
             for slot in range(self.progress.slots):
                 await self._fold_to_end(slot)
                 self.progress.slots_folded += 1
@@ -151,12 +158,9 @@ class _Rebuild:
                     f"The topics no longer hold {self.missing:,} records that the state in use may count; "
                     "use --allow-missing to go on without them."
                 )
-            await self._refuse_foreign_workers(foreign)
             for slot in range(self.progress.slots):
                 await self._fold_to_end(slot)
-                await self._switch(slot)
-                self.progress.slots_switched += 1
-                self.tell(self.progress)
+            await self._switch(shown)
         except BaseException:
             await self._clear()
             raise
@@ -203,11 +207,21 @@ class _Rebuild:
             raise RebuildFailed("Redis lost a part of what was rebuilt; run the rebuild again.")
         table.committed()
 
-    async def _switch(self, slot: int) -> None:
-        old = await _patiently(lambda: self.live.active_generation(slot))
-        await _patiently(lambda: self.live.activate(slot, self.generation))
-        await _patiently(lambda: self.live.discard(slot, old))
-        log.info(fields("slot rebuilt", slot=slot, generation=self.generation))
+    async def _switch(self, shown: Shown) -> None:
+        """Switch writers, then readers; a failure in between leaves readers with the whole old state."""
+        before = await _patiently(self.live.shown)
+        slots = range(shown.slots)
+        old = [await _patiently(partial(self.live.active_generation, slot)) for slot in slots]
+        for slot in slots:
+            await _patiently(partial(self.live.activate, slot, self.generation))
+            self.progress.slots_switched += 1
+        await _patiently(partial(self.live.show, shown))
+        self.tell(self.progress)
+        log.info(fields("rebuilt state is in use", generation=self.generation, version=shown.version))
+        if before is not None:
+            await asyncio.sleep(READERS_SECONDS)
+        for slot in slots:
+            await _patiently(partial(self.live.discard, slot, old[slot]))
 
     async def _clear(self) -> None:
         """Delete what was folded in vain; what is in use stays. The next rebuild deletes what is left now."""
@@ -216,26 +230,6 @@ class _Rebuild:
                 await self.live.discard(slot, self.generation)
         except StoreUnavailable as error:
             log.warning(fields("unfinished rebuild left in Redis", cause=error))
-
-    # Workers with other settings
-
-    async def _foreign_marks(self, version: str) -> dict[int, Mark]:
-        """Return where the slots stand that hold state of other settings."""
-        marks = {}
-        for slot in range(self.progress.slots):
-            board = await self.live.read_board(slot)
-            if board.version not in ("", version):
-                marks[slot] = board.mark
-        return marks
-
-    async def _refuse_foreign_workers(self, foreign: Mapping[int, Mark]) -> None:
-        """A worker with other settings would throw the rebuilt state away: to it, it is foreign."""
-        for slot, mark in foreign.items():
-            if await self.live.read_mark(slot) != mark:
-                raise RebuildFailed(
-                    f"Slot {slot} is being written by a worker with other settings. Stop the workers, run "
-                    "the rebuild again, then start them with the new settings."
-                )
 
 
 class _KafkaReader:

@@ -16,10 +16,10 @@ class CannotListen(Exception):
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int, *, role: str) -> AsyncIterator[str]:
     """Serve until the context ends; yields "http://host:port" with the port really taken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=_SHUTDOWN_SECONDS)
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:

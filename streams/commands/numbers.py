@@ -15,15 +15,11 @@ from metrics.kpi_snapshot import KpiSnapshot, KpiValue
 from metrics.snapshot import Filters, take_snapshot
 from metrics.web.answers import describe
 from metrics.web.query import BadAsk, instant_ms
-from streams.board import BoardFollower
 from streams.clock import SystemClock
-from streams.commands.frame import Failed
 from streams.commands.show import shown_seconds, shown_value
+from streams.commands.state import stored
 from streams.commands.target_table import problem_lines, target_table
-from streams.joins.standard import standard_joins
-from streams.metrics_role import open_store
 from streams.settings import Settings, catalogue_of, snapshot_config_of
-from streams.settings_rules import fold_rules
 
 
 class Question(NamedTuple):
@@ -54,37 +50,15 @@ def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
 
 
 async def _take(settings: Settings, at_ms: int | None, filters: Filters) -> KpiSnapshot:
-    store = open_store(settings)
-    try:
-        slots = await store.slots()
-        if slots == 0:
-            raise Failed(
-                "Redis holds no salesfloor state yet; start `salesfloor worker` or `salesfloor run`, or name "
-                "another Redis with --redis"
-            )
-        follower = BoardFollower(
-            store,
-            slots=slots,
-            definition_version=settings.definition_version,
-            joins=standard_joins(fold_rules(settings)),
-        )
-        await follower.load()
-    finally:
-        await store.close()
-    state = follower.state()
-    if not state.ready:
-        raise Failed(
-            f"{state.slots_loaded} of {state.slots_expected} partitions have state under these settings "
-            f"(definition version {settings.definition_version}); start the workers, with the same clock, "
-            "[floor] and [worker] settings as here"
-        )
+    async with stored(settings) as state:
+        follower, under = state.follower, state.under
     now_ms = SystemClock().now_ms()
     if at_ms is None:
-        newest_ms = state.newest_event_ms
+        newest_ms = follower.state().newest_event_ms
         # The end of a window is not in it: to show the newest event too, look one millisecond later.
-        at_ms = now_ms if settings.clock == "wall" or newest_ms is None else newest_ms + 1
+        at_ms = now_ms if under.clock == "wall" or newest_ms is None else newest_ms + 1
     return take_snapshot(
-        follower, at_ms, snapshot_config_of(settings), filters=filters, strict=True, now_ms=now_ms
+        follower, at_ms, snapshot_config_of(under), filters=filters, strict=True, now_ms=now_ms
     )
 
 

@@ -25,12 +25,22 @@ class StoreMisconfigured(Exception):
     """The store answers but would lose state in normal operation. The message names the fix."""
 
 
+class ForeignState(Exception):
+    """The state in use was folded under another definition version; it is left as it is."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"the state in Redis was folded under other settings (definition version {version}); start this "
+            "worker with those settings, or run `salesfloor rebuild` with the new ones"
+        )
+
+
 class Claim(Struct, frozen=True):
     """Ownership of a slot plus the whole checkpoint as it stood when it was taken.
 
     `owner` is the fencing token: a growing epoch and a random part, so that even after the store
     lost its last second no two claims share it. `seq` is 0 and the maps are empty for a new slot,
-    and also when the stored `version` is another one (then `stale` is True: rebuild from the topics).
+    and also when one of its maps was lost (then `stale` is True: rebuild from the topics).
     """
 
     owner: str
@@ -106,11 +116,25 @@ class BoardChange(Struct, frozen=True):
         return Mark(self.owner, self.seq - 1)
 
 
+class Shown(Struct, frozen=True):
+    """Which state readers show: one value, written in one step, so that all slots switch at once."""
+
+    slots: int
+    version: str
+    definition: str = ""
+    """What the version stands for (streams.definition); "" when nobody wrote it down."""
+    generation: int | None = None
+    """None: of each slot the generation that its owner writes."""
+
+
 class SlotStore(Protocol):
     """Durable checkpoints by slot. Every method may raise `StoreUnavailable`."""
 
     async def claim(self, slot: int) -> Claim:
-        """Take the slot from whoever owns it and load its checkpoint."""
+        """Take the slot from whoever owns it and load its checkpoint.
+
+        Raises `ForeignState`, and takes nothing, when the slot holds another version's state.
+        """
 
     async def commit(self, slot: int, commit: Commit) -> Outcome:
         """Apply the commit if `owner` still owns the slot and `seq` is the stored one."""

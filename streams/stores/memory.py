@@ -18,6 +18,7 @@ from streams.stores.base import (
     BoardChange,
     Claim,
     Commit,
+    ForeignState,
     Mark,
     Outcome,
     StoreUnavailable,
@@ -72,7 +73,6 @@ class _Shared:
     failures: deque[FailWhen] = field(default_factory=deque)
     down: bool = False
     notices: Notices = lambda change: (change,)
-    announced_slots: int = 0
 
 
 class MemoryStore:
@@ -91,10 +91,12 @@ class MemoryStore:
     async def claim(self, slot: int) -> Claim:
         self._fail("before")
         state = self._shared.slots.setdefault(slot, _Slot())
-        stale = bool(state.version) and (state.version != self._version or state.seq != state.entities_seq)
+        if state.seq and state.version != self._version:
+            raise ForeignState(state.version)
+        stale = state.seq != state.entities_seq
         lost = (state.board, state.entities) if stale else ((), ())
         self._remember(state, None, board=lost[0], entities=lost[1])
-        if stale or not state.version:
+        if stale or not state.seq:
             state.seq = state.entities_seq = 0
             state.offsets, state.board, state.entities = {}, {}, {}
             state.version = self._version
@@ -179,14 +181,6 @@ class MemoryStore:
             # By identity: another follower's queue is another object, whatever it holds.
             self._shared.followers[:] = [other for other in self._shared.followers if other is not queue]
 
-    async def announce(self, slots: int, definition_version: str) -> None:
-        self._fail("before")
-        self._shared.announced_slots = slots
-
-    async def slots(self) -> int:
-        self._fail("before")
-        return self._shared.announced_slots
-
     async def check(self, *, require_noeviction: bool = True) -> list[str]:
         self._fail("before")
         return []
@@ -232,6 +226,15 @@ class MemoryStore:
         """Evict one of a slot's two maps, as a misconfigured store might."""
         state = self._shared.slots[slot]
         state.entities, state.entities_seq = {}, -1
+
+    def start_over(self, slot: int) -> None:
+        """Put another, empty generation in the slot's place, as a rebuild does; its last owner is fenced."""
+        state = self._shared.slots.setdefault(slot, _Slot())
+        self._remember(state, None, board=state.board, entities=state.entities)
+        state.seq = state.entities_seq = 0
+        state.epoch += 1
+        state.version, state.owner = "", f"{state.epoch}-{self._shared.rng.getrandbits(64):016x}"
+        state.offsets, state.board, state.entities = {}, {}, {}
 
     def _fail(self, when: FailWhen) -> None:
         if self._shared.down:

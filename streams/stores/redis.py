@@ -5,11 +5,13 @@ Keys of slot p, all under one hash tag so that a Redis Cluster keeps them togeth
     {<namespace>:p}:active           string  number of the generation in use; absent means 0
     {<namespace>:p}:g<n>:board       hash    board fields, and @owner @epoch @seq @version @offsets
     {<namespace>:p}:g<n>:entities    hash    entity fields, and @seq
-    {<namespace>}:meta               hash    slots, version
+    {<namespace>}:meta               hash    slots, version, definition, generation
     <namespace>:changes              channel msgpack of each `BoardChange` of an active generation
 
 Both hashes carry the same @seq. When they disagree, one was lost (evicted, deleted by hand), and
-what remains is worth nothing: a claim then starts from nothing, as with a foreign @version.
+what remains is worth nothing: a claim then starts from nothing. State of a foreign @version is never
+claimed. `meta` says which generation and version readers show, and what that version means; it is written
+in one step, after every slot's `active`.
 A script runs whole or not at all: Redis refuses a script for memory, role or disk at its first write
 and never at a later one.
 """
@@ -28,23 +30,26 @@ from streams.stores.base import (
     BoardChange,
     Claim,
     Commit,
+    ForeignState,
     Mark,
     Outcome,
+    Shown,
     StoreMisconfigured,
     StoreUnavailable,
 )
 from streams.stores.redis_client import address_of, ask, ask_all, check, connect, translated
 
 # KEYS active, board, entities   ARGV generation, must it be the active one ('1'), version, random part
-# -> 'MOVED', active generation | 'CLAIMED', owner, seq, stale, offsets
+# -> 'MOVED', active generation | 'FOREIGN', its version | 'CLAIMED', owner, seq, stale, offsets
 _CLAIM = """
 local active = redis.call('GET', KEYS[1]) or '0'
 if ARGV[2] == '1' and active ~= ARGV[1] then return {'MOVED', active} end
 local board = redis.call('HMGET', KEYS[2], '@epoch', '@seq', '@version', '@offsets')
 local entities_seq = redis.call('HGET', KEYS[3], '@seq')
+if board[2] and board[2] ~= '0' and board[3] ~= ARGV[3] then return {'FOREIGN', board[3] or ''} end
 local seq, offsets, stale = board[2], board[4], '0'
-if board[2] ~= entities_seq or (board[2] and board[3] ~= ARGV[3]) then stale = '1' end
-if stale == '1' or not seq then
+if board[2] ~= entities_seq then stale = '1' end
+if stale == '1' or not seq or seq == '0' then
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('HSET', KEYS[2], '@seq', '0', '@version', ARGV[3])
   redis.call('HSET', KEYS[3], '@seq', '0')
@@ -56,7 +61,15 @@ redis.call('HSET', KEYS[2], '@owner', owner, '@epoch', epoch)
 return {'CLAIMED', owner, seq, stale, offsets or ''}
 """
 
-# KEYS as above   ARGV generation, must it be active, owner, seq, seq + 1, offsets, channel, change,
+# KEYS meta   ARGV slots, version, definition, whatever is shown now ('1')   -> version shown then
+_ANNOUNCE = """
+local shown = redis.call('HGET', KEYS[1], 'version')
+if shown and shown ~= ARGV[2] and ARGV[4] ~= '1' then return shown end
+redis.call('HSET', KEYS[1], 'slots', ARGV[1], 'version', ARGV[2], 'definition', ARGV[3])
+return ARGV[2]
+"""
+
+# KEYS as for a claim   ARGV generation, must it be active, owner, seq, seq + 1, offsets, channel, change,
 # number of arguments to set and to delete in the board, then in the entities, then those arguments
 _COMMIT = """
 local active = redis.call('GET', KEYS[1]) or '0'
@@ -104,6 +117,7 @@ class RedisStore:
     """`generation` None follows the active generation; a number works on that one, active or not."""
 
     def __init__(self, url: str, *, namespace: str, version: str, generation: int | None = None) -> None:
+        self._url = url
         self._namespace = namespace
         self._version = version
         self._generation = generation
@@ -117,6 +131,7 @@ class RedisStore:
         except ValueError as error:
             raise StoreMisconfigured(f"The Redis address {self._address} cannot be used: {error}") from error
         self._claim = self._redis.register_script(_CLAIM)
+        self._announce = self._redis.register_script(_ANNOUNCE)
         self._commit = self._redis.register_script(_COMMIT)
 
     async def claim(self, slot: int) -> Claim:
@@ -130,6 +145,8 @@ class RedisStore:
                 )
             if reply[0] == b"CLAIMED":
                 return await self._load(slot, generation, reply)
+            if reply[0] == b"FOREIGN":
+                raise ForeignState(reply[1].decode())
             self._seen[slot] = int(reply[1])
         raise StoreUnavailable(f"Redis at {self._address}: slot {slot} is being switched to a new generation")
 
@@ -246,16 +263,55 @@ class RedisStore:
         """Return warnings about this Redis; raise when it would drop state in normal operation."""
         return await check(self._redis, self._address, require_noeviction=require_noeviction)
 
-    async def announce(self, slots: int, definition_version: str) -> None:
-        """Tell readers how many slots there are."""
+    async def announce(self, shown: Shown, *, whatever: bool = False) -> str:
+        """Tell readers how many slots there are and what is shown; return the version shown then.
+
+        What is shown under another version stays, unless `whatever`. The generation stays in any case.
+        """
+        args: list[str | int] = [shown.slots, shown.version, shown.definition, int(whatever)]
         with translated(self._address):
-            await ask(self._redis, "HSET", self._meta_key, "slots", slots, "version", definition_version)
+            version: bytes = await self._announce(keys=[self._meta_key], args=args)
+        return version.decode()
+
+    async def show(self, shown: Shown) -> None:
+        """Switch readers to this, in one step."""
+        fields: list[str | int] = [
+            "slots",
+            shown.slots,
+            "version",
+            shown.version,
+            "definition",
+            shown.definition,
+        ]
+        if shown.generation is not None:
+            fields += ["generation", shown.generation]
+        with translated(self._address):
+            await ask(self._redis, "HSET", self._meta_key, *fields)
+
+    async def shown(self) -> Shown | None:
+        """Return what readers are to show; None when no worker has ever started."""
+        with translated(self._address):
+            found: list[bytes | None] = await ask(
+                self._redis, "HMGET", self._meta_key, "slots", "version", "definition", "generation"
+            )
+        slots, version, definition, generation = found
+        if not slots:
+            return None
+        return Shown(
+            slots=int(slots),
+            version=(version or b"").decode(),
+            definition=(definition or b"").decode(),
+            generation=None if generation is None else int(generation),
+        )
+
+    def of_generation(self, generation: int | None, *, version: str) -> "RedisStore":
+        """Return a store on the same Redis that works on this generation; to be closed by itself."""
+        return RedisStore(self._url, namespace=self._namespace, version=version, generation=generation)
 
     async def slots(self) -> int:
         """Return the announced number of slots, 0 when no worker has ever started."""
-        with translated(self._address):
-            stored: bytes | None = await ask(self._redis, "HGET", self._meta_key, "slots")
-        return int(stored) if stored else 0
+        shown = await self.shown()
+        return 0 if shown is None else shown.slots
 
     async def active_generation(self, slot: int) -> int:
         with translated(self._address):

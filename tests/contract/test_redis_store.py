@@ -16,7 +16,7 @@ from metrics.panes import Cell
 from streams import embedded
 from streams.board import BoardFollower
 from streams.stores import redis as redis_store
-from streams.stores.base import Claim, Commit, Outcome, StoreMisconfigured, StoreUnavailable
+from streams.stores.base import Claim, Commit, Outcome, Shown, StoreMisconfigured, StoreUnavailable
 from streams.stores.redis import RedisStore
 from tests.boards import Writer, sums_of_log
 
@@ -199,9 +199,22 @@ async def test_a_redis_that_hides_its_configuration_is_a_warning(server: Server)
 
 
 async def test_the_number_of_slots_is_told_to_readers(store: RedisStore) -> None:
+    assert await store.shown() is None
     assert await store.slots() == 0
-    await store.announce(12, "v1")
+    assert await store.announce(Shown(12, "v1", "zone a")) == "v1"
+    assert await store.shown() == Shown(12, "v1", "zone a")
     assert await store.slots() == 12
+
+
+async def test_what_is_shown_changes_only_by_a_switch(store: RedisStore) -> None:
+    await store.announce(Shown(4, "v1", "zone a"))
+    assert await store.announce(Shown(8, "v2", "zone b")) == "v1"
+    assert await store.shown() == Shown(4, "v1", "zone a")
+    await store.show(Shown(8, "v2", "zone b", generation=3))
+    assert await store.announce(Shown(4, "v1", "zone a")) == "v2"
+    assert await store.announce(Shown(9, "v2", "zone b, more holidays")) == "v2"
+    assert await store.shown() == Shown(9, "v2", "zone b, more holidays", generation=3)
+    assert await store.announce(Shown(1, "v3", ""), whatever=True) == "v3"
 
 
 # Generations

@@ -13,7 +13,16 @@ import pytest
 from redis.asyncio import Redis
 
 from streams import embedded
-from streams.stores.base import Board, Claim, Commit, Mark, Outcome, SlotStore, StoreUnavailable
+from streams.stores.base import (
+    Board,
+    Claim,
+    Commit,
+    ForeignState,
+    Mark,
+    Outcome,
+    SlotStore,
+    StoreUnavailable,
+)
 from streams.stores.memory import MemoryStore
 from streams.stores.redis import RedisStore
 
@@ -222,19 +231,31 @@ class TestStoreContract:
         assert (again.seq, again.board, again.stale) == (0, {}, False)
         assert again.owner != claim.owner
 
-    async def test_another_versions_state_is_claimed_empty_and_none_of_it_survives(self, rig: Rig) -> None:
+    async def test_another_versions_state_is_refused_and_stays_its_owners(self, rig: Rig) -> None:
         old = await rig.store.claim(0)
-        await rig.store.commit(0, step(old, 0, board={b"c1": b"old", b"c2": b"old"}, entities={b"d": b"old"}))
+        await rig.store.commit(0, step(old, 0, board={b"c1": b"old"}, entities={b"d": b"old"}))
         newer = rig.of_version("v2")
-        claim = await newer.claim(0)
-        assert (claim.seq, claim.offsets, claim.board, claim.entities, claim.stale) == (0, {}, {}, {}, True)
-        assert await rig.store.commit(0, step(old, 1, board={b"c3": b"old"})) is Outcome.FENCED
-        assert await newer.commit(0, step(claim, 0, board={b"c2": b"new"})) is Outcome.DONE
-
+        for _ in range(2):
+            with pytest.raises(ForeignState, match="salesfloor rebuild"):
+                await newer.claim(0)
+        assert await rig.store.commit(0, step(old, 1, board={b"c3": b"old"})) is Outcome.DONE
         board = await newer.read_board(0)
-        assert (board.version, board.seq, board.fields) == ("v2", 1, {b"c2": b"new"})
-        again = await newer.claim(0)
-        assert (again.entities, again.stale) == ({}, False)
+        assert (board.version, board.seq, board.fields) == ("v1", 2, {b"c1": b"old", b"c3": b"old"})
+
+    async def test_half_of_another_versions_checkpoint_is_not_wiped_either(self, rig: Rig) -> None:
+        old = await rig.store.claim(0)
+        await rig.store.commit(0, step(old, 0, board={b"c1": b"old"}, entities={b"d": b"old"}))
+        await rig.lose_entities(0)
+        with pytest.raises(ForeignState):
+            await rig.of_version("v2").claim(0)
+        assert (await rig.store.read_board(0)).version == "v1"
+
+    async def test_a_slot_that_another_version_claimed_but_never_wrote_is_nobodys(self, rig: Rig) -> None:
+        old = await rig.store.claim(0)
+        claim = await rig.of_version("v2").claim(0)
+        assert (claim.seq, claim.offsets, claim.board, claim.entities, claim.stale) == (0, {}, {}, {}, False)
+        assert await rig.store.commit(0, step(old, 0, board={b"c": b"1"})) is Outcome.FENCED
+        assert (await rig.store.read_board(0)).version == "v2"
 
     async def test_half_a_checkpoint_is_none(self, rig: Rig) -> None:
         claim = await rig.store.claim(0)
@@ -330,6 +351,7 @@ class TestMemoryFaults:
         await store.commit(0, step(first, 0, board={b"a": b"1", b"b": b"1"}, entities={b"d": b"1"}))
         board_set = {b"a": b"2", b"n": b"2"}
         await store.commit(0, step(first, 1, board=board_set, board_del=[b"b"], entities_del=[b"d"]))
+        store.start_over(0)
         other = await store.with_version("v2").claim(0)
         await store.with_version("v2").commit(0, step(other, 0, board={b"z": b"9"}))
         store.roll_back(0, 1)

@@ -11,10 +11,10 @@ from streams import layout
 from streams.admin import ensure_topics
 from streams.rebuild import RebuildFailed, RebuildProgress, _KafkaReader, rebuild
 from streams.settings import Settings
-from streams.stores.base import Commit, Mark, Outcome
+from streams.stores.base import Commit, Outcome
 from streams.stores.redis import RedisStore
 from streams.topics import DEALS
-from tests.integration.cluster import SLOTS, Cluster, until
+from tests.integration.cluster import SLOTS, Cluster
 from tests.integration.test_worker_faults import assert_exact, expected, floor_history
 
 pytestmark = pytest.mark.timeout(300)
@@ -113,33 +113,6 @@ async def test_a_rebuild_that_fails_leaves_the_live_state_and_no_rest(
     assert await worker.metric("salesfloor_worker_fenced_total") == 0
 
 
-async def test_workers_with_other_settings_are_not_pulled_the_rug_from_under(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await cluster.produce(floor_history(25, 500))
-    await cluster.worker(SALESFLOOR_FLOOR__ZONE="Europe/Berlin")
-    await until_state(cluster)
-    at_end = _KafkaReader.at_end
-    store = cluster.store()
-
-    async def events_arrive_meanwhile(reader: _KafkaReader) -> bool:
-        if not await at_end(reader):
-            return False
-        before = [await store.read_mark(slot) for slot in range(SLOTS)]
-        await cluster.produce(floor_history(26, 100))
-        await until(lambda: differs(before))
-        return True
-
-    async def differs(before: list[Mark]) -> bool:
-        return [await store.read_mark(slot) for slot in range(SLOTS)] != before
-
-    monkeypatch.setattr(_KafkaReader, "at_end", events_arrive_meanwhile)
-    with pytest.raises(RebuildFailed, match="other settings"):
-        await rebuild(cluster.settings)
-    assert await keys(cluster) == generation_keys(cluster, 0)
-    await store.close()
-
-
 async def test_records_that_are_gone_are_not_silently_left_out(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,16 +150,6 @@ async def test_offsets_without_a_record_are_gaps_and_not_lost(
     assert (await rebuild(cluster.settings)).missing == 0
     totals = await cluster.totals()
     assert (totals["records gaps"], totals["records lost"]) == (2, 0)
-
-
-async def until_state(cluster: Cluster) -> None:
-    store = cluster.store()
-
-    async def every_slot_has_some() -> bool:
-        return all([(await store.read_board(slot)).seq > 0 for slot in range(SLOTS)])
-
-    await until(every_slot_has_some)
-    await store.close()
 
 
 async def test_topics_that_are_not_there_are_said_so(

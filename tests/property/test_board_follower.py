@@ -91,6 +91,8 @@ class World:
                 self.notice = step.notice
                 await self.commit(step.slot, step.panes, step.delete)
             case ChangesHands():
+                if (await self.store.read_board(step.slot)).version != step.version:
+                    self.store.start_over(step.slot)
                 self.writers[step.slot] = await Writer.of(self.store.with_version(step.version), step.slot)
             case RollsBack():
                 seq = (await self.store.read_mark(step.slot)).seq
@@ -137,7 +139,7 @@ async def _follow(steps: list[Step], *, check_between: bool) -> None:
         # One last commit by this version on each slot, told: it must bring everything up to date.
         world.notice = "told"
         for slot in range(SLOTS):
-            world.writers[slot] = await Writer.of(world.store, slot)
+            await world.take(ChangesHands(slot, "v1"))
             await world.commit(slot, {(Cell(rep="last"), slot): {1: 1}}, 0)
         newest = {slot: (await world.store.read_board(slot)).offsets["sales.deals"] for slot in range(SLOTS)}
         await _until(lambda: follower.state().offsets == {"sales.deals": newest})

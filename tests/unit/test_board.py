@@ -196,11 +196,13 @@ async def test_a_slot_taken_by_another_version_leaves_and_comes_back() -> None:
     await writer.commit(1, {(A, 5): {1: 1}})
     async with following(store, 1) as follower:
         assert sums_of_log(follower) == {(A, 5, 1): 1}
+        store.start_over(0)
         other = await Writer.of(store.with_version("v2"), 0)
         for offset in range(1, 9):
             await other.commit(offset, {(B, 5): {1: 1}})
         await until(lambda: not follower.state().ready)
         assert sums_of_log(follower) == {}
+        store.start_over(0)
         again = await Writer.of(store, 0)
         await again.commit(1, {(A, 6): {1: 2}})
         await until(lambda: follower.state().ready)
