@@ -22,7 +22,7 @@ from streams.events import Rejected
 from streams.kafka_client import client_options
 from streams.publish_input import Ready, Refused, json_lines, load_map, mapped_rows, open_events
 from streams.rfc3339 import rfc3339
-from streams.routing import route
+from streams.routing import Routed, route
 from streams.settings import Settings
 from streams.stores.base import Board, StoreUnavailable
 from streams.stores.redis import RedisStore
@@ -288,9 +288,9 @@ class _Run:
 def _key_of(value: bytes) -> bytes:
     """Return the key anew: a reference record's id holds dates, which a shift moves."""
     routed = route(value)
-    if isinstance(routed, Rejected):
-        raise ValueError(routed.detail)
-    return routed.key
+    if isinstance(routed, Routed):
+        return routed.key
+    raise ValueError(routed.detail)
 
 
 class Pace:
