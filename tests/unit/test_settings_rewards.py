@@ -1,9 +1,12 @@
 """Leaderboards, contests, commission plans and funnels of the settings: what is refused, and how."""
 
+import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from metrics.commission import commission
 from metrics.conversion_counts import funnel_of
 from streams.settings import SettingsError, beside_rules_of, catalogue_of, load_settings
 
@@ -75,3 +78,18 @@ def test_a_contest_may_name_instants_with_and_without_a_zone(tmp_path: Path) -> 
     path.write_text('[floor]\nzone = "Asia/Singapore"\n' + text)
     (contest,) = beside_rules_of(load_settings(path, {})).rewards.contests
     assert (contest.start_ms, contest.end_ms) == (1_793_494_800_000, 1_796_115_600_000)
+
+
+def test_the_documents_examples_are_sound_and_earn_what_they_say(tmp_path: Path) -> None:
+    path, docs = tmp_path / "salesfloor.toml", Path(__file__).parents[2] / "docs"
+    examples = [
+        re.findall(r"^```toml\n(.*?)^```$", (docs / name).read_text(encoding="utf-8"), re.M | re.S)
+        for name in ("leaderboards.md", "conversion-alert.md")
+    ]
+    path.write_text("".join(example for found in examples for example in found), encoding="utf-8")
+    rules = beside_rules_of(load_settings(path, {}))
+    assert [board.name for board in rules.rewards.leaderboards] == ["month", "quota", "most-improved"]
+    assert [contest.prize for contest in rules.rewards.contests] == ["A day off"]
+    assert [funnel.name for funnel in rules.funnels] == ["qualified"]
+    (plan,) = rules.rewards.plans
+    assert commission([(plan.versions[0], Decimal(15_000))], 2) == 900
