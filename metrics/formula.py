@@ -262,6 +262,8 @@ def _dimension_of_name(name: str, kpi_units: dict[str, KpiUnit]) -> Dimension:
     measure = BY_NAME.get(name)
     if measure is None:
         raise FormulaError(f"unknown name {name!r}; {_meant(name, [*kpi_units, *BY_NAME])}")
+    if measure.kind is Kind.LEVEL_BY_DAY:
+        raise FormulaError(f"{name!r} is told by the day it is due on; only targets' forecasts speak of it")
     if measure.kind is Kind.HISTOGRAM:
         raise FormulaError(f"{name!r} is a histogram; write quantile(0.5, {name})")
     return _OF_MEASURE[measure.unit]

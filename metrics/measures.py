@@ -22,6 +22,7 @@ class Kind(StrEnum):
     FLOW = "flow"  # counts in the window that holds its time
     LEVEL = "level"  # +x where it begins, -x where it ends; its value is the sum of all time before as-of
     HISTOGRAM = "histogram"  # a flow, spread over log buckets of its value
+    LEVEL_BY_DAY = "level by day"  # a level, spread over the days it is due on
     DISTINCT = "distinct"  # a flow, spread over members: counts those that occur in the window, once each
 
 
@@ -54,6 +55,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure(13, "open_weighted_millionths", Unit.MONEY, Kind.LEVEL),
     Measure(14, "overdue", Unit.COUNT, Kind.LEVEL),
     Measure(15, "overdue_amount", Unit.MONEY, Kind.LEVEL),
+    Measure(16, "due_weighted", Unit.MONEY, Kind.LEVEL_BY_DAY),
+    Measure(17, "due_weighted_millionths", Unit.MONEY, Kind.LEVEL_BY_DAY),
+    Measure(18, "due_commit", Unit.MONEY, Kind.LEVEL_BY_DAY),
+    Measure(19, "due_best_case", Unit.MONEY, Kind.LEVEL_BY_DAY),
     Measure(20, "leads_new", Unit.COUNT),
     Measure(21, "leads_qualified_total", Unit.COUNT),
     Measure(22, "leads_converted_total", Unit.COUNT),
@@ -156,6 +161,17 @@ def distinct_key(measure: Measure, member: int) -> int:
     assert measure.kind is Kind.DISTINCT
     assert 0 <= member < MEMBERS_MAX
     return measure.number << _BUCKET_BITS | member
+
+
+def day_key(measure: Measure, day: int) -> int:
+    """Return the key under which something is due on a day (`date.toordinal`)."""
+    assert measure.kind is Kind.LEVEL_BY_DAY
+    return measure.number << _BUCKET_BITS | day
+
+
+def first_key(measure: Measure) -> int:
+    """Return the least key of a measure that is spread over keys; adding a day gives that day's."""
+    return measure.number << _BUCKET_BITS
 
 
 def split_histogram_key(key: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
+from metrics.due import DueAmounts
 from metrics.edges import WindowPlan, plan_windows
 from metrics.exact import Exact, FloatArray, IntArray
 from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
@@ -170,13 +172,20 @@ class Snapshotter:
                 image, as_of_ms, filters=wanted, strict=strict, extra_windows=asked.windows
             )
 
-        found = self._targets.standings(image.references, as_of_ms, ask)
+        def due_amounts() -> DueAmounts:
+            return DueAmounts(image.log, image.cells, as_of_ms, self._unit_of)
+
+        found = self._targets.standings(image.references, as_of_ms, ask, due_amounts)
         return replace(
             plain,
             targets=tuple(standing for standing in found.standings if filters.wants(standing.target.record)),
             reference_problems=(*plain.reference_problems, *found.problems),
             left_out=(*plain.left_out, *(each for each in found.left_out if each.window is not None)),
         )
+
+    def _unit_of(self, cell: Cell) -> Fraction | None:
+        """Return what a minor unit of a cell's money is worth; None where there is no rate."""
+        return Fraction(1, 10**self._config.exponent) if cell.currency == self._config.currency else None
 
     @cached_property
     def _for_targets(self) -> "Snapshotter":

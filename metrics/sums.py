@@ -14,7 +14,7 @@ from metrics.exact import FloatArray, IntArray, zeros
 from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_keys
 from metrics.panes import PaneLog
 
-_SCALARS: Final = tuple(m for m in MEASURES if m.kind not in (Kind.HISTOGRAM, Kind.DISTINCT))
+_SCALARS: Final = tuple(m for m in MEASURES if m.kind in (Kind.FLOW, Kind.LEVEL))
 COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
 STAGE_COLUMNS: Final = np.array([m.kind is Kind.LEVEL or m.by_stage for m in _SCALARS])
 COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
 
+from metrics.due import DueAmounts
 from metrics.edges import LeftOut
 from metrics.kpi import LEVELS, Catalogue
 from metrics.kpi_snapshot import KpiSnapshot, Series
@@ -26,6 +27,7 @@ from metrics.targets import (
     TargetStanding,
     can_be_paced,
     figures_of,
+    is_sum,
     plan_targets,
 )
 from metrics.windows import Window
@@ -73,6 +75,7 @@ class TargetBook:
         references: tuple[Reference, ...],
         as_of_ms: int,
         take: Callable[[Ask], KpiSnapshot],
+        due_amounts: Callable[[], DueAmounts],
     ) -> TargetAnswer:
         """Return every target whose period runs at the instant, and the problems of all others."""
         plan = self._planned(references)
@@ -80,7 +83,8 @@ class TargetBook:
         if not running:
             return TargetAnswer((), tuple(plan.problems))
         taken = take(_ask(running, as_of_ms, self._rules.catalogue))
-        numbers = _Numbers(taken)
+        forecast = any(target.kpi.name == FORECAST_KPI for target in running)
+        numbers = _Numbers(taken, due_amounts() if forecast else None)
         known = _known_keys(taken, references)
         problems = list(plan.problems)
         standings = []
@@ -105,8 +109,9 @@ class TargetBook:
         return self._plan
 
     def _standing(self, target: PlannedTarget, numbers: "_Numbers", progress: Progress) -> TargetStanding:
-        paced = can_be_paced(target.kpi, self._rules.catalogue)
-        actual = numbers.of(target, empty=Fraction(0) if paced else None)
+        catalogue = self._rules.catalogue
+        paced = can_be_paced(target.kpi, catalogue)
+        actual = numbers.of(target, empty=Fraction(0) if is_sum(target.kpi, catalogue) else None)
         figures = figures_of(target, actual, progress, paced=paced)
         return TargetStanding(target, {name: float(figure) for name, figure in figures.items()})
 
@@ -133,7 +138,8 @@ def _ask(running: Sequence[PlannedTarget], as_of_ms: int, catalogue: Catalogue) 
 class _Numbers:
     """Finds a target's numbers in a snapshot."""
 
-    def __init__(self, taken: KpiSnapshot) -> None:
+    def __init__(self, taken: KpiSnapshot, due: DueAmounts | None) -> None:
+        self._due = due
         self._column = {
             level: {label: number for number, label in enumerate(keys.labels)}
             for level, keys in taken.keys.items()
@@ -152,7 +158,11 @@ class _Numbers:
         if target.kpi.name != FORECAST_KPI:
             return Actual(empty if value is None else value)
         pipeline = self._value(_PIPELINE, target, None)
-        return Actual(value or Fraction(0), pipeline or Fraction(0))
+        period = target.period
+        due = None
+        if self._due is not None:
+            due = self._due.of(target.record.level, target.label, period.start, period.end)
+        return Actual(value or Fraction(0), pipeline or Fraction(0), due)
 
     def _value(self, kpi: str, target: PlannedTarget, window: str | None) -> Fraction | None:
         level = target.record.level

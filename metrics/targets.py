@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from metrics.calendar import Calendar
+from metrics.due import Due
 from metrics.formula import KpiUnit, divides, names_in
 from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.labels import label_value
@@ -88,15 +89,6 @@ class PlannedTarget:
 
     def runs_at(self, time_ms: int) -> bool:
         return self.start_ms <= time_ms < self.end_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Open deals expected to close in a period, in the reporting currency's major units."""
-
-    weighted: Fraction
-    commit: Fraction
-    best_case: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +224,12 @@ def _first_days(references: Iterable[Reference]) -> dict[str, date | None]:
 
 def can_be_paced(kpi: Kpi, catalogue: Catalogue) -> bool:
     """Say whether the KPI adds up over days: a share of its target can be expected by today."""
-    if kpi.quantiles or catalogue.is_level(kpi):
-        return False
-    return not _divides(kpi, catalogue)
+    return is_sum(kpi, catalogue) and not catalogue.is_level(kpi)
+
+
+def is_sum(kpi: Kpi, catalogue: Catalogue) -> bool:
+    """Say whether the KPI is 0 for somebody of whom no event speaks, and not unknown."""
+    return not kpi.quantiles and not _divides(kpi, catalogue)
 
 
 def _divides(kpi: Kpi, catalogue: Catalogue) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metrics.measures import BY_NAME, Kind, histogram_key
+from metrics.measures import BY_NAME, Kind, day_key, histogram_key
 from metrics.panes import FINEST, Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
 
@@ -13,7 +13,7 @@ READY = FeedState(slots_expected=1, slots_loaded=1, definition_version="test")
 
 
 class Row(NamedTuple):
-    """One contribution; of a histogram measure, `of` is the value whose bucket is counted."""
+    """One contribution; `of` is the value whose bucket a histogram counts, or the day something is due on."""
 
     start_ms: int
     cell: Cell
@@ -71,4 +71,6 @@ class FakeReader:
 
 def _key(row: Row) -> int:
     measure = BY_NAME[row.measure]
+    if measure.kind is Kind.LEVEL_BY_DAY:
+        return day_key(measure, row.of)
     return histogram_key(measure, row.of) if measure.kind is Kind.HISTOGRAM else measure.number

@@ -3,6 +3,7 @@
 from metrics.business_hours import BusinessHours
 from streams.joins import Joins
 from streams.joins.deals import DealJoin
+from streams.joins.due import DueJoin
 from streams.joins.leads import LeadJoin
 from streams.joins.stages import StageJoin
 from streams.rules import FoldRules
@@ -16,5 +17,6 @@ def standard_joins(rules: FoldRules) -> Joins:
             LeadJoin(hours, sla_ms=rules.joins.response_sla_ms),
             DealJoin(stalled_after_ms=rules.joins.stalled_after_ms),
             StageJoin(),
+            DueJoin(rules),
         ]
     )

@@ -63,6 +63,9 @@ def test_a_running_month_is_paced_over_its_business_days() -> None:
         "pace_delta": 350.0,
         "required_per_day": 500 / 8.5,
         "forecast_pace": 1600 * 21 / 12.5,
+        "forecast_weighted": 1600.0,
+        "forecast_commit": 1600.0,
+        "forecast_best_case": 1600.0,
         "pipeline_coverage": 1.5,
     }
 
@@ -91,6 +94,7 @@ def test_at_the_start_nothing_is_expected_and_no_pace_is_known() -> None:
     assert found == {
         "quota": 2100, "quota_actual": 0, "quota_attainment": 0, "pace_expected": 0, "pace_delta": 0,
         "required_per_day": 100, "pipeline_coverage": 0,
+        "forecast_weighted": 0, "forecast_commit": 0, "forecast_best_case": 0,
     }  # fmt: skip
 
 
@@ -196,6 +200,33 @@ def test_a_new_reps_days_weigh_more_every_month() -> None:
     assert figures(target, RosterSpell("Ann"), config=config)["pace_expected"] == 1250
 
 
+def due(day: date, cents: int, cell: Cell = ANN, *, what: str = "weighted", since_ms: int = NOON - 1) -> Row:
+    return Row(since_ms, cell, f"due_{what}", cents, of=day.toordinal())
+
+
+def test_forecasts_add_what_is_open_and_due_on_the_periods_own_days() -> None:
+    bob = Cell(rep="Bob", team="Sued", currency="EUR")
+    days = (date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1))
+    rows = [due(day, 100 * 2**number) for number, day in enumerate(days)]
+    rows += [
+        due(days[1], 1_600, since_ms=NOON),  # opens later
+        due(days[1], 3_200, bob),
+        Row(NOON - 1, bob, "open"),
+        due(days[2], 6_400),
+        due(days[2], -6_400),  # was closed
+        due(days[2], 250_000, what="weighted_millionths"),
+        due(days[2], 12_800, what="commit"),
+        due(days[1], 25_600, what="best_case"),
+        won(ms(2026, 11, 2), 1000),
+    ]
+    found = figures(REVENUE, rows=rows)
+    assert found["forecast_weighted"] == 1000 + 2 + 4 + 32 + 0.0025
+    assert found["forecast_commit"] == 1128
+    assert found["forecast_best_case"] == 1256
+    of_bob = Target("revenue", "rep", "Bob", "2026-11", Decimal(2100), "EUR")
+    assert figures(of_bob, rows=rows)["forecast_weighted"] == 32
+
+
 def test_levels_and_ratios_are_compared_with_their_target_and_not_paced() -> None:
     rows = [Row(ms(2026, 11, 3), ANN, "won", 1), Row(ms(2026, 11, 3), ANN, "lost", 2)]
     rows.append(Row(ms(2025, 3, 3), ANN, "open", 8))
@@ -283,6 +314,7 @@ def test_the_json_of_a_target_says_whose_it_is_and_when() -> None:
             "start": "2026-10-31T23:00:00.000Z", "end": "2026-11-30T23:00:00.000Z",
             "quota": 2100, "quota_actual": 2100, "quota_attainment": 1,
             "pace_expected": 1250, "pace_delta": 850, "forecast_pace": 3528,
+            "forecast_weighted": 2100, "forecast_commit": 2100, "forecast_best_case": 2100,
         }
     ]  # fmt: skip
 
