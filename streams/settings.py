@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from metrics.beside import BesideRules
+from metrics.business_hours import minute_of
 from metrics.calendar import Calendar
 from metrics.formula import FormulaError
 from metrics.kpi import Catalogue
@@ -158,6 +159,19 @@ class FloorSettings(_Section):
     holidays: tuple[date, ...] = Field(
         default=(), description="days that are not business days, as YYYY-MM-DD"
     )
+    business_hours: tuple[str, str] = Field(
+        default=("09:00", "18:00"),
+        description="when a business day begins and ends, as HH:MM; business time runs in between",
+    )
+    business_hours_of: dict[Weekday, tuple[str, str]] = Field(
+        default_factory=dict, description="hours of single weekdays that differ"
+    )
+    lead_response_sla_minutes: int = Field(
+        default=60, ge=1, le=60_000, description="business minutes within which a lead should be contacted"
+    )
+    stalled_after_days: int = Field(
+        default=14, ge=1, le=3650, description="an open deal without any activity for so long is stalled"
+    )
     stage_probability: dict[str, float] = Field(
         default_factory=dict,
         description="probability of open deals by stage, where a deal carries none of its own",
@@ -183,6 +197,23 @@ class FloorSettings(_Section):
         if not days:
             raise ValueError("is empty; name at least one weekday")
         return days
+
+    @field_validator("business_hours")
+    @classmethod
+    def _hours(cls, hours: tuple[str, str]) -> tuple[str, str]:
+        opens, closes = (minute_of(text) for text in hours)
+        if opens >= closes:
+            raise ValueError(f"ends at {hours[1]}, not after it begins at {hours[0]}; swap them")
+        return hours
+
+    @field_validator("business_hours_of")
+    @classmethod
+    def _hours_of(cls, hours_of: dict[Weekday, tuple[str, str]]) -> dict[Weekday, tuple[str, str]]:
+        for weekday, hours in hours_of.items():
+            opens, closes = (minute_of(text) for text in hours)
+            if opens >= closes:
+                raise ValueError(f"lets {weekday} end at {hours[1]}, not after it begins at {hours[0]}")
+        return hours_of
 
     @field_validator("stage_probability")
     @classmethod

@@ -11,7 +11,9 @@ from metrics.business_hours import minute_of
 from metrics.calendar import Calendar
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.snapshot import SnapshotConfig, take_snapshot
+from streams import layout
 from streams.board import BoardFollower
+from streams.events import EntityKind
 from streams.joins.standard import standard_joins
 from streams.rules import FoldRules, JoinRules
 from streams.stores.base import Outcome
@@ -39,14 +41,16 @@ def calendar_of(floor: Floor) -> Calendar:
     )
 
 
-def rules_of(floor: Floor, *, panes_max: int = 200_000) -> FoldRules:
+def rules_of(
+    floor: Floor, *, panes_max: int = 200_000, activity_horizon_ms: int = 10_000 * DAY_MS
+) -> FoldRules:
     return FoldRules(
         calendar=calendar_of(floor),
         currency=floor.currency,
         stage_probability=dict(floor.stage_probability),
         # The oracle knows no horizon: nothing the tests make up is too old.
         retention_ms=10_000 * DAY_MS,
-        activity_horizon_ms=10_000 * DAY_MS,
+        activity_horizon_ms=activity_horizon_ms,
         panes_max=panes_max,
         joins=JoinRules(
             hours={day: _minutes(floor.hours_of.get(day, floor.hours)) for day in WEEKDAYS},
@@ -61,12 +65,20 @@ def _minutes(hours: tuple[str, str]) -> tuple[int, int]:
 
 
 class ProductPath:
-    def __init__(self, floor: Floor, *, now_ms: int, slots: int = 2, panes_max: int = 200_000) -> None:
+    def __init__(
+        self,
+        floor: Floor,
+        *,
+        now_ms: int,
+        slots: int = 2,
+        panes_max: int = 200_000,
+        activity_horizon_ms: int = 10_000 * DAY_MS,
+    ) -> None:
         self.floor = floor
         self.now_ms = now_ms
         self.slots = slots
         self.store = MemoryStore(version=VERSION)
-        self._rules = rules_of(floor, panes_max=panes_max)
+        self._rules = rules_of(floor, panes_max=panes_max, activity_horizon_ms=activity_horizon_ms)
         self.follower = BoardFollower(
             self.store, slots=slots, definition_version=VERSION, joins=standard_joins(self._rules)
         )
@@ -90,12 +102,28 @@ class ProductPath:
         for (topic, slot), batch in batches.items():
             dead = self._tables[slot].fold(topic, batch, now_ms=self.now_ms)
             assert not dead, [letter.rejected for letter in dead]
+        await self._commit()
+
+    async def _commit(self) -> None:
         for slot, table in enumerate(self._tables):
             commit = table.take_commit()
             if commit is not None:
                 assert await self.store.commit(slot, commit) is Outcome.DONE
                 table.committed()
         await self.follower.load()
+
+    async def expire_and_reload(self) -> None:
+        """Forget what is past its horizon, and go on as another worker that claims the slots."""
+        for table in self._tables:
+            table.expire(now_ms=self.now_ms)
+        await self._commit()
+        claims = [await self.store.claim(slot) for slot in range(self.slots)]
+        self._tables = [SlotTable(slot, self._rules, claim) for slot, claim in enumerate(claims)]
+
+    async def activities_in_memory(self) -> list[str]:
+        claims = [await self.store.claim(slot) for slot in range(self.slots)]
+        owners = (layout.entity_of_field(name) for claim in claims for name in claim.entities)
+        return sorted(owner[1] for owner in owners if owner and owner[0] is EntityKind.ACTIVITY)
 
     def snapshot(self, as_of_ms: int) -> KpiSnapshot:
         return take_snapshot(self.follower, as_of_ms, self.config, strict=True)
