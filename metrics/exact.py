@@ -6,6 +6,7 @@ so through every operation. int64 where it surely fits, Python integers where it
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any, Final, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ def ints(value: int) -> IntArray:
     return np.array(value, dtype=np.int64) if small else np.array(value, dtype=object)
 
 
-def zeros(shape: tuple[int, ...] | int, values: NDArray[np.int64]) -> IntArray:
+def zeros(shape: tuple[int, ...] | int, values: IntArray) -> IntArray:
     """Return zeros to add the values into, of a type in which no sum of them can overflow."""
     total = float(np.abs(values.astype(np.float64)).sum())
     return np.zeros(shape, dtype=np.int64 if total < float(_INT64_SAFE) else object)
@@ -40,7 +41,8 @@ def _wide(a: IntArray) -> NDArray[np.object_]:
     return a.astype(object)
 
 
-def _times(a: IntArray, b: IntArray) -> IntArray:
+def multiplied(a: IntArray, b: IntArray) -> IntArray:
+    """Return the products, in Python integers where int64 might not do."""
     product: Any
     if _is_one(a):
         return b
@@ -53,7 +55,8 @@ def _times(a: IntArray, b: IntArray) -> IntArray:
     return np.asarray(product)
 
 
-def _plus(a: IntArray, b: IntArray) -> IntArray:
+def exact_sum(a: IntArray, b: IntArray) -> IntArray:
+    """Return the sums, in Python integers where int64 might not do."""
     total: Any
     if a.dtype == b.dtype == np.int64 and _magnitude(a) + _magnitude(b) < _INT64_SAFE:
         total = a + b
@@ -76,14 +79,32 @@ class Exact:
         return cls(numerator, ints(1))
 
     @classmethod
+    def parts(cls, numerator: IntArray, parts: int) -> Self:
+        """Return numbers given in that many parts of one."""
+        return cls(numerator, ints(parts))
+
+    def without(self, absent: NDArray[np.bool_]) -> "Exact":
+        """Return the same with no value where `absent` says so."""
+        return Exact(self.numerator, np.where(absent, 0, self.denominator))
+
+    @classmethod
     def literal(cls, value: Fraction) -> Self:
         return cls(ints(value.numerator), ints(value.denominator))
 
     def __add__(self, other: "Exact") -> "Exact":
         if _is_one(self.denominator) and _is_one(other.denominator):
-            return Exact(_plus(self.numerator, other.numerator), self.denominator)
-        crossed = _plus(_times(self.numerator, other.denominator), _times(other.numerator, self.denominator))
-        return Exact(crossed, _times(self.denominator, other.denominator))
+            return Exact(exact_sum(self.numerator, other.numerator), self.denominator)
+        if self.denominator.ndim == other.denominator.ndim == 0:
+            mine, others = int(self.denominator), int(other.denominator)
+            if mine and others:
+                common = lcm(mine, others)
+                a = multiplied(self.numerator, ints(common // mine))
+                b = multiplied(other.numerator, ints(common // others))
+                return Exact(exact_sum(a, b), ints(common))
+        crossed = exact_sum(
+            multiplied(self.numerator, other.denominator), multiplied(other.numerator, self.denominator)
+        )
+        return Exact(crossed, multiplied(self.denominator, other.denominator))
 
     def __neg__(self) -> "Exact":
         return Exact(np.negative(self.numerator), self.denominator)
@@ -92,14 +113,18 @@ class Exact:
         return self + -other
 
     def __mul__(self, other: "Exact") -> "Exact":
-        return Exact(_times(self.numerator, other.numerator), _times(self.denominator, other.denominator))
+        return Exact(
+            multiplied(self.numerator, other.numerator), multiplied(self.denominator, other.denominator)
+        )
 
     def __truediv__(self, other: "Exact") -> "Exact":
-        denominator = _times(self.denominator, other.numerator)
+        if self.denominator.ndim == other.denominator.ndim == 0 and self.denominator == other.denominator:
+            return Exact(self.numerator, np.where(self.denominator == 0, 0, other.numerator))
+        denominator = multiplied(self.denominator, other.numerator)
         if other.denominator.ndim:
             # Turned over, a missing value would become a zero numerator: keep it missing.
             denominator = np.where(other.denominator == 0, 0, denominator)
-        return Exact(_times(self.numerator, other.denominator), denominator)
+        return Exact(multiplied(self.numerator, other.denominator), denominator)
 
     def larger(self, other: "Exact") -> "Exact":
         """Return the larger of the two; no value where either has none."""
@@ -120,12 +145,15 @@ class Exact:
 
     def to_float(self, scale: int = 1) -> FloatArray:
         """Return numerator / (denominator x scale), rounded once; NaN where there is no value."""
-        numerator, denominator = self.numerator, _times(self.denominator, ints(scale))
+        numerator, denominator = self.numerator, multiplied(self.denominator, ints(scale))
         narrow = numerator.dtype == denominator.dtype == np.int64
         if narrow and max(_magnitude(numerator), _magnitude(denominator)) <= _FLOAT_EXACT:
             with np.errstate(divide="ignore", invalid="ignore"):
                 quotient = numerator / denominator
             return np.asarray(np.where(denominator == 0, np.nan, quotient), dtype=np.float64)
-        top, bottom = np.broadcast_arrays(_wide(numerator), _wide(denominator))
-        flat = [a / b if b else np.nan for a, b in zip(top.ravel(), bottom.ravel(), strict=True)]
-        return np.array(flat, dtype=np.float64).reshape(top.shape)
+        top, bottom = (each.ravel() for each in np.broadcast_arrays(numerator, denominator))
+        # Zeros are most of what there is, and need no long division.
+        quotient = np.where(bottom == 0, np.nan, 0.0)
+        at = np.flatnonzero((top != 0) & (bottom != 0))
+        quotient[at] = [a / b for a, b in zip(top[at].tolist(), bottom[at].tolist(), strict=True)]
+        return quotient.reshape(np.broadcast_shapes(numerator.shape, denominator.shape))

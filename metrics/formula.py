@@ -2,14 +2,17 @@
 
 A formula is arithmetic (`+ - * /`, parentheses) over numbers, names of measures or other KPIs, and
 `quantile(0.9, histogram)`, `max(a, b)`, `min(a, b)`, and `at_least(5, count, value)`: the value where the
-count reaches 5, else none. Each part has a dimension, so that money is never added to a count.
+count reaches 5, else none. `name@90d` is the value over that window, whatever window is asked for, and
+`name@year_before` that of the same window a year before. Each part has a dimension, so that money is never
+added to a count.
 """
 
 import ast
 import difflib
+import re
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -18,11 +21,16 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from metrics.exact import Exact, FloatArray
+from metrics.given import GIVEN
 from metrics.measures import BY_NAME, Kind, Unit
+from metrics.windows import WINDOW_NAMES
 
 FORMULA_CHARACTERS_MAX: Final = 1000
 FORMULA_DEPTH_MAX: Final = 50
 QUANTILE_PARAMETER: Final = "q"
+YEAR_BEFORE: Final = "year_before"
+ELSEWHEN: Final = (*WINDOW_NAMES, YEAR_BEFORE)
+"""What may stand behind `@`."""
 _NAMES_SAID_MAX: Final = 20
 
 
@@ -33,9 +41,13 @@ class FormulaError(ValueError):
 class KpiUnit(StrEnum):
     COUNT = "count"
     MONEY = "money"
+    MONEY_PER_DAY = "money per day"
     SECONDS = "seconds"
     RATIO = "ratio"
     POINTS = "points"  # a scale of its own, such as -100..100
+
+
+MONEY_UNITS: Final = (KpiUnit.MONEY, KpiUnit.MONEY_PER_DAY)
 
 
 class Dimension(NamedTuple):
@@ -64,6 +76,7 @@ _OF_MEASURE: Final = {
 OF_UNIT: Final = {
     KpiUnit.COUNT: Dimension(plain="count"),
     KpiUnit.MONEY: Dimension(money=1),
+    KpiUnit.MONEY_PER_DAY: Dimension(money=1, time=-1),
     KpiUnit.SECONDS: Dimension(time=1),
     KpiUnit.RATIO: Dimension(plain="ratio"),
     KpiUnit.POINTS: Dimension(plain="ratio"),
@@ -77,7 +90,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Name:
+    """`at` is the window or year behind an `@`, "" for the window that is asked for."""
+
     name: str
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,7 @@ class Quantile:
 
     fraction: float | None
     histogram: str
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,14 @@ _OPERATORS: Final[dict[type[ast.operator], Literal["+", "-", "*", "/"]]] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/",
 }  # fmt: skip
 
+# Python's grammar has no `name@90d`; for its parser it becomes a call of this name.
+_AT: Final = "_at_"
+_WITH_AT: Final = re.compile(r"(?:\b([a-z_]\w*)|(quantile\([^()]*\)))\s*@\s*(\w+)", re.ASCII | re.IGNORECASE)
+
+
+def _as_calls(text: str) -> str:
+    return _WITH_AT.sub(lambda match: f"{_AT}({match[1] or match[2]}, {match[3]!r})", text)
+
 
 def parse(text: str) -> Expression:
     """Return the formula as a tree; raise `FormulaError` for anything outside the language."""
@@ -122,8 +147,9 @@ def parse(text: str) -> Expression:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            tree = ast.parse(text.strip(), mode="eval")
-        return _Parser(text.strip()).expression(tree.body)
+            readable = _as_calls(text.strip())
+            tree = ast.parse(readable, mode="eval")
+        return _Parser(readable).expression(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, FormulaError):
             raise
@@ -155,6 +181,8 @@ class _Parser:
                 )
             case ast.Call(func=ast.Name(id="quantile"), args=[fraction, ast.Name(id=histogram)], keywords=[]):
                 return Quantile(self._quantile(fraction), histogram)
+            case ast.Call(func=ast.Name(id=name), args=[of, ast.Constant(value=str() as at)]) if name == _AT:
+                return self._elsewhen(of, at, depth)
             case ast.Call(
                 func=ast.Name(id="max" | "min" | "at_least" as function), args=given, keywords=[]
             ) if len(given) == _ARGUMENTS[function]:
@@ -165,6 +193,14 @@ class _Parser:
         if value != value or value in (float("inf"), float("-inf")):
             raise self._refusal(node)
         return Fraction(Decimal(repr(value)))
+
+    def _elsewhen(self, node: ast.expr, at: str, depth: int) -> Expression:
+        if at not in ELSEWHEN:
+            raise FormulaError(f"{at!r} is no window; use {', '.join(ELSEWHEN)}")
+        of = self.expression(node, depth + 1)
+        if isinstance(of, Name | Quantile) and not of.at:
+            return replace(of, at=at)
+        raise self._refusal(node)
 
     def _quantile(self, node: ast.expr) -> float | None:
         match node:
@@ -178,44 +214,56 @@ class _Parser:
         part = ast.get_source_segment(self._text, node) or self._text
         return FormulaError(
             f"{part!r} is not part of the language; use + - * /, parentheses, numbers, names of measures"
-            " and KPIs, quantile(0.9, histogram), max(a, b), min(a, b) and at_least(5, count, value)"
+            " and KPIs, name@90d, quantile(0.9, histogram), max(a, b), min(a, b), at_least(5, count, value)"
         )
 
 
-def names_in(expression: Expression) -> frozenset[str]:
-    """Return the names a formula refers to, histograms left out."""
+def _leaves(expression: Expression) -> Iterator[Name | Quantile]:
     match expression:
-        case Name(name):
-            return frozenset((name,))
+        case Name() | Quantile():
+            yield expression
         case Negative(of):
-            return names_in(of)
+            yield from _leaves(of)
         case Binary(_, left, right):
-            return names_in(left) | names_in(right)
+            yield from _leaves(left)
+            yield from _leaves(right)
         case Call(_, arguments):
-            return frozenset[str]().union(*(names_in(each) for each in arguments))
+            for each in arguments:
+                yield from _leaves(each)
         case _:
-            return frozenset()
+            return
+
+
+def names_in(expression: Expression, *, elsewhen: bool = True) -> frozenset[str]:
+    """Return the names a formula refers to, histograms left out, and without `elsewhen` those with `@`."""
+    return frozenset(
+        leaf.name for leaf in _leaves(expression) if isinstance(leaf, Name) and (elsewhen or not leaf.at)
+    )
 
 
 def histograms_in(expression: Expression) -> frozenset[tuple[float | None, str]]:
-    match expression:
-        case Quantile(fraction, histogram):
-            return frozenset(((fraction, histogram),))
-        case Negative(of):
-            return histograms_in(of)
-        case Binary(_, left, right):
-            return histograms_in(left) | histograms_in(right)
-        case Call(_, arguments):
-            return frozenset[tuple[float | None, str]]().union(*(histograms_in(each) for each in arguments))
-        case _:
-            return frozenset()
+    return frozenset(
+        (leaf.fraction, leaf.histogram) for leaf in _leaves(expression) if isinstance(leaf, Quantile)
+    )
+
+
+def elsewhen_in(expression: Expression) -> dict[str, frozenset[str]]:
+    """Return what stands behind each `@`, and the names before it."""
+    found: dict[str, frozenset[str]] = {}
+    for leaf in _leaves(expression):
+        if leaf.at:
+            own = frozenset((leaf.name,)) if isinstance(leaf, Name) else frozenset[str]()
+            found[leaf.at] = found.get(leaf.at, frozenset()) | own
+    return found
 
 
 def divides(expression: Expression) -> bool:
-    """Say whether the formula may have no value: it has a quantile, or divides by more than a number."""
+    """Say whether the formula may have no value: a quantile, a divisor that is no number, the market."""
     match expression:
         case Quantile():
             return True
+        case Name(name, _):
+            return name in GIVEN and GIVEN[name].may_be_absent
         case Negative(of):
             return divides(of)
         case Binary(operator, left, right):
@@ -235,11 +283,11 @@ def dimension_of(expression: Expression, kpi_units: dict[str, KpiUnit]) -> Dimen
     match expression:
         case Number():
             return Dimension()
-        case Name(name):
+        case Name(name, _):
             return _dimension_of_name(name, kpi_units)
         case Negative(of):
             return dimension_of(of, kpi_units)
-        case Quantile(_, histogram):
+        case Quantile(_, histogram, _):
             measure = BY_NAME.get(histogram)
             if measure is None or measure.kind is not Kind.HISTOGRAM:
                 known = [m.name for m in BY_NAME.values() if m.kind is Kind.HISTOGRAM]
@@ -259,9 +307,11 @@ def dimension_of(expression: Expression, kpi_units: dict[str, KpiUnit]) -> Dimen
 def _dimension_of_name(name: str, kpi_units: dict[str, KpiUnit]) -> Dimension:
     if name in kpi_units:
         return OF_UNIT[kpi_units[name]]
+    if name in GIVEN:
+        return _OF_MEASURE[GIVEN[name].unit]
     measure = BY_NAME.get(name)
     if measure is None:
-        raise FormulaError(f"unknown name {name!r}; {_meant(name, [*kpi_units, *BY_NAME])}")
+        raise FormulaError(f"unknown name {name!r}; {_meant(name, [*kpi_units, *BY_NAME, *GIVEN])}")
     if measure.kind is Kind.LEVEL_BY_DAY:
         raise FormulaError(f"{name!r} is told by the day it is due on; only targets' forecasts speak of it")
     if measure.kind is Kind.HISTOGRAM:
@@ -306,10 +356,10 @@ Value = Exact | FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Where a formula's names get their arrays from; all of one shape."""
+    """Where a formula's names get their arrays from; all of one shape. The last argument is the `at`."""
 
-    value_of: Callable[[str], Value]
-    quantile_of: Callable[[float, str], FloatArray]
+    value_of: Callable[[str, str], Value]
+    quantile_of: Callable[[float, str, str], FloatArray]
 
 
 def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = None) -> Value:
@@ -317,14 +367,14 @@ def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = No
     match expression:
         case Number(value):
             return Exact.literal(value)
-        case Name(name):
-            return inputs.value_of(name)
+        case Name(name, at):
+            return inputs.value_of(name, at)
         case Negative(of):
             return -evaluate(of, inputs, quantile)
-        case Quantile(fraction, histogram):
+        case Quantile(fraction, histogram, at):
             chosen = quantile if fraction is None else fraction
             assert chosen is not None, "the catalogue lists the quantiles of a formula with q"
-            return inputs.quantile_of(chosen, histogram)
+            return inputs.quantile_of(chosen, histogram, at)
         case Binary(operator, left, right):
             a, b = evaluate(left, inputs, quantile), evaluate(right, inputs, quantile)
             if isinstance(a, Exact) and isinstance(b, Exact):
@@ -334,9 +384,12 @@ def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = No
             return _called(function, [evaluate(each, inputs, quantile) for each in arguments])
 
 
-def to_float(value: Value, scale: int = 1) -> FloatArray:
+def to_float(value: Value, scale: Fraction | int = 1) -> FloatArray:
     """Return floats, divided by the scale; NaN where there is no value."""
-    return value.to_float(scale) if isinstance(value, Exact) else value / scale
+    if not isinstance(value, Exact):
+        return value / float(scale)
+    exact = Fraction(scale)
+    return (value * Exact.literal(Fraction(exact.denominator))).to_float(exact.numerator)
 
 
 def _called(function: Literal["max", "min", "at_least"], given: list[Value]) -> Value:

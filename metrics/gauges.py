@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from metrics.exact import FloatArray
-from metrics.formula import KpiUnit
+from metrics.formula import MONEY_UNITS, KpiUnit
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 
 _UNIT_IN_NAME: Final = {KpiUnit.SECONDS: "seconds", KpiUnit.RATIO: "ratio"}
@@ -114,7 +114,7 @@ def _extra_labels(snapshot: KpiSnapshot, series: Series, window: str | None) -> 
     extra: list[tuple[str, str]] = []
     if window is not None:
         extra.append(("window", window))
-    if series.kpi.unit is KpiUnit.MONEY:
+    if series.kpi.unit in MONEY_UNITS:
         extra.append(("currency", snapshot.reporting_currency))
     if series.quantile is not None:
         extra.append(("quantile", repr(series.quantile)))

@@ -1,6 +1,6 @@
 """Cells and the rows that count in, the groups of one level (teams, reps, stages…) with their labels out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from metrics.kpi_snapshot import LevelKeys
 from metrics.labels import OTHER, UNASSIGNED, label_value, plan_labels
 from metrics.panes import Cell
+from metrics.roster import Spell
 from metrics.sums import COUNT_COLUMNS, Index, Netted, Rows, cell_totals, netted
 
 FLOOR_LABEL: Final = "all"
+_OF_SPELL: Final[Mapping[str, Callable[[Spell], str]]] = {
+    "rep": lambda spell: spell.rep,
+    "team": lambda spell: spell.team,
+    "region": lambda spell: spell.region,
+}
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,12 @@ class CellGroups:
     def __init__(self, cells: tuple[Cell, ...]) -> None:
         self.cells = cells
         self._candidates: dict[str, Candidates] = {}
-        self._foreign: dict[str, NDArray[np.bool_]] = {}
 
     def candidates(self, level: str) -> Candidates:
         if level not in self._candidates:
             field = Cell._fields.index(level)
             self._candidates[level] = _numbered([label_value(cell[field]) for cell in self.cells])
         return self._candidates[level]
-
-    def foreign(self, currency: str) -> NDArray[np.bool_]:
-        """Mark the cells that hold money of another currency."""
-        if currency not in self._foreign:
-            marks = [cell.currency not in ("", currency) for cell in self.cells]
-            self._foreign[currency] = np.array(marks, dtype=np.bool_)
-        return self._foreign[currency]
 
 
 def _numbered(labels: Sequence[str]) -> Candidates:
@@ -109,14 +107,22 @@ class CellContents:
         return netted(rows.start_ms[wanted], rows.cell[wanted], rows.column[wanted], rows.value[wanted])
 
 
-def group_level(contents: CellContents, level: str, keys_max: int) -> LevelGroups:
-    """Return the groups of a level that any pane speaks of, within the budget of labels."""
+def group_level(
+    contents: CellContents, level: str, keys_max: int, rostered: Sequence[Spell] = ()
+) -> LevelGroups:
+    """Return the groups of a level that any pane or the roster speaks of, within the budget of labels.
+
+    `rostered` are the spells that run; the cells hold one of each.
+    """
     cells = contents.cells
     if level == "floor":
         # The floor exists before its first event: its zeros say that salesfloor is alive.
         return LevelGroups(LevelKeys((FLOOR_LABEL,)), np.zeros(len(cells.cells), dtype=np.int64))
     candidates = cells.candidates(level)
     exists = contents.exists(candidates)
+    if level in _OF_SPELL:
+        names = {label_value(name) for spell in rostered if (name := _OF_SPELL[level](spell))}
+        exists |= np.array([label in names for label in candidates.labels], dtype=np.bool_)
     crowded = np.count_nonzero(exists) > keys_max
     nothing = np.zeros(len(candidates.labels), dtype=np.int64)
     contributions = contents.contributions(candidates) if crowded else nothing
@@ -125,6 +131,9 @@ def group_level(contents: CellContents, level: str, keys_max: int) -> LevelGroup
     teams = None
     if level == "rep":
         teams = contents.latest_teams(group_of_cell, len(plan.labels))
+        on_roster = {label_value(s.rep): label_value(s.team) for s in rostered if s.team}
+        pairs = zip(plan.labels, teams, strict=True)
+        teams = tuple(on_roster.get(rep, team) for rep, team in pairs)
         if plan.over_budget:
             teams = (*teams[:-1], OTHER)
     return LevelGroups(LevelKeys(plan.labels, teams, plan.over_budget), group_of_cell)

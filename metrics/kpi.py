@@ -17,10 +17,12 @@ from metrics.formula import (
     KpiUnit,
     dimension_of,
     divides,
+    elsewhen_in,
     histograms_in,
     names_in,
     parse,
 )
+from metrics.given import GIVEN
 from metrics.measures import BY_NAME, Kind
 
 LEVELS: Final = ("floor", "team", "rep", "product", "source", "region", "stage")
@@ -35,6 +37,7 @@ _FORMULA_SHOWN_MAX: Final = 120
 _SUFFIX: Final = {
     KpiUnit.COUNT: "",
     KpiUnit.MONEY: "",
+    KpiUnit.MONEY_PER_DAY: "_per_day",
     KpiUnit.SECONDS: "_seconds",
     KpiUnit.RATIO: "_ratio",
     KpiUnit.POINTS: "",
@@ -99,21 +102,36 @@ class Catalogue:
     def with_custom(self, kpis: Iterable[Kpi]) -> "Catalogue":
         return Catalogue((*self.kpis, *kpis))
 
-    def measures_of(self, kpi: Kpi) -> frozenset[str]:
-        """Return the scalar measures a KPI is made of, through other KPIs too."""
+    def measures_of(self, kpi: Kpi, *, elsewhen: bool = True) -> frozenset[str]:
+        """Return the scalar measures and given names a KPI is made of, through other KPIs too.
+
+        `elsewhen` False leaves out what is taken of another window.
+        """
         found: set[str] = set()
-        for name in names_in(kpi.expression):
-            found |= self.measures_of(self[name]) if name in self else {name}
+        for name in names_in(kpi.expression, elsewhen=elsewhen):
+            found |= self.measures_of(self[name], elsewhen=elsewhen) if name in self else {name}
         return frozenset(found)
 
     def is_level(self, kpi: Kpi) -> bool:
         """Say whether the KPI tells what is now, whatever the window."""
-        measures = self.measures_of(kpi)
-        return bool(measures) and all(BY_NAME[name].kind is Kind.LEVEL for name in measures)
+        measures = self.measures_of(kpi, elsewhen=False)
+        return bool(measures) and all(
+            name in BY_NAME and BY_NAME[name].kind is Kind.LEVEL for name in measures
+        )
+
+    def elsewhen_of(self, kpi: Kpi) -> frozenset[str]:
+        """Return the other windows a KPI looks at, through other KPIs too."""
+        found = set(elsewhen_in(kpi.expression))
+        for name in names_in(kpi.expression):
+            if name in self:
+                found |= self.elsewhen_of(self[name])
+        return frozenset(found)
 
     def _is_by_stage(self, kpi: Kpi) -> bool:
-        measures = [BY_NAME[name] for name in self.measures_of(kpi)]
-        return bool(measures) and all(each.kind is Kind.LEVEL or each.by_stage for each in measures)
+        measures = [BY_NAME.get(name) for name in self.measures_of(kpi)]
+        return bool(measures) and all(
+            each is not None and (each.kind is Kind.LEVEL or each.by_stage) for each in measures
+        )
 
     def _check(self, kpi: Kpi, units: dict[str, KpiUnit]) -> None:
         dimension = dimension_of(kpi.expression, units)
@@ -130,12 +148,21 @@ class Catalogue:
             raise FormulaError(
                 "only what is open now and what enters a stage is known by stage; take the level 'stage' out"
             )
+        for name in sorted(self.measures_of(kpi) & GIVEN.keys()):
+            for level in kpi.levels:
+                if level not in GIVEN[name].levels:
+                    raise FormulaError(f"{name!r} is not known by {level}; take the level {level!r} out")
 
     def _check_references(self, kpi: Kpi, path: tuple[str, ...]) -> None:
+        elsewhen = frozenset[str]().union(*elsewhen_in(kpi.expression).values())
         for name in sorted(names_in(kpi.expression)):
             if name in path:
                 raise FormulaError(f"refers to itself: {' → '.join((*path[path.index(name) :], name))}")
             if name in self:
+                if name in elsewhen and self.elsewhen_of(self[name]):
+                    raise FormulaError(
+                        f"{name!r} looks at another window itself; write its formula out with @ on each name"
+                    )
                 if self[name].quantiles:
                     raise FormulaError(f"{name!r} has several quantiles; write quantile(0.5, …) instead")
                 self._check_references(self[name], (*path, name))
@@ -149,7 +176,7 @@ def _shown(formula: str) -> str:
 def _check_name(name: str, seen: set[str]) -> None:
     if name in seen:
         raise FormulaError(f"KPI {name!r} is defined twice; rename one")
-    if name in BY_NAME:
+    if name in BY_NAME or name in GIVEN:
         raise FormulaError(f"KPI {name!r} has the name of a measure; rename it")
     if not (name.isascii() and name.isidentifier() and name == name.lower()):
         raise FormulaError(f"KPI {name!r} is no name; use lower-case letters, digits and _")

@@ -1,12 +1,12 @@
 """All KPIs at one instant, immutable: what the gauges, the JSON API and the wall read. Computes nothing."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metrics.calendar import rfc3339
 from metrics.edges import LeftOut
 from metrics.exact import FloatArray
-from metrics.formula import KpiUnit
+from metrics.formula import MONEY_UNITS, KpiUnit
 from metrics.kpi import Kpi
 from metrics.panes import FeedState
 from metrics.reference import ReferenceProblem
@@ -64,7 +64,7 @@ class KpiSnapshot:
     windows: tuple[Window, ...]
     left_out: tuple[LeftOut, ...]
     missing_rates: Mapping[str, int]
-    """Currency -> pane rows of money in it that no number contains."""
+    """Currency -> deals won, lost or open, and postings of spend, whose amount no number contains."""
     data_age_seconds: float | None
     """Now minus the newest event time, 0 for events ahead of the clock; None before the first event."""
     keys: Mapping[str, LevelKeys]
@@ -73,6 +73,8 @@ class KpiSnapshot:
     """The targets whose period runs at the instant."""
     reference_problems: tuple[ReferenceProblem, ...] = ()
     """Reference records that cannot be used, and why."""
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Level -> key -> the name people call it by, where reference records give one."""
 
     def values(self) -> Iterator[KpiValue]:
         """Yield every number there is: by level, then KPI, window and group."""
@@ -116,6 +118,11 @@ class KpiSnapshot:
                 w.name: {"start": rfc3339(w.start_ms), "end": rfc3339(w.end_ms)} for w in self.windows
             },
             **self._json_targets(),
+            "names": {
+                level: {label: names[label] for label in self.keys[level].labels if label in names}
+                for level, names in self.names.items()
+                if level in self.keys
+            },
             "left_out": [_json_left_out(left_out) for left_out in self.left_out],
             "missing_rates": dict(sorted(self.missing_rates.items())),
             "rebuilding": self.state.rebuilding,
@@ -163,7 +170,7 @@ class KpiSnapshot:
         if value.window is not None:
             found["window"] = value.window
         found["value"] = value.value
-        if value.kpi.unit is KpiUnit.MONEY:
+        if value.kpi.unit in MONEY_UNITS:
             found["currency"] = self.reporting_currency
         if value.quantile is not None:
             found["quantile"] = value.quantile

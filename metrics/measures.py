@@ -113,6 +113,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(171, "stalled", Unit.COUNT, Kind.LEVEL),
     Measure(172, "stage_entered", Unit.COUNT, by_stage=True),
     Measure(173, "stage_passed", Unit.COUNT, by_stage=True),  # at the entry into the stage passed
+    # amount of open deals without a probability of their own; their stage's is applied when a number is shown
+    Measure(200, "open_unrated", Unit.MONEY, Kind.LEVEL),
 )
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}

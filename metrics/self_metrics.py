@@ -66,8 +66,8 @@ def snapshot_families(snapshot: KpiSnapshot) -> Iterator[Metric]:
     if snapshot.data_age_seconds is not None:
         yield _gauge("data_age_seconds", "Now minus the newest event time seen.", snapshot.data_age_seconds)
     missing = GaugeMetricFamily(
-        "salesfloor_missing_rate_panes",
-        "Pane rows of money that no number contains, for lack of a rate into the reporting currency.",
+        "salesfloor_missing_rates",
+        "Deals won, lost or open, and postings of spend, whose amount no number contains for lack of a rate.",
         labels=["currency"],
     )
     for currency, rows in sorted(snapshot.missing_rates.items()):

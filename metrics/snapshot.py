@@ -2,43 +2,32 @@
 
 import difflib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metrics.business_time import BusinessTime
 from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
 from metrics.due import DueAmounts
-from metrics.edges import WindowPlan, plan_windows
-from metrics.exact import Exact, FloatArray, IntArray
-from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
-from metrics.groups import CellContents, CellGroups, LevelGroups, group_level
+from metrics.edges import PaneEdges, WindowPlan, plan_windows
+from metrics.given_values import GivenValues
+from metrics.groups import CellContents, group_level
+from metrics.known import Ground, Known
 from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
-from metrics.measures import BY_NAME, Kind
+from metrics.level_sums import LevelSums, Source
 from metrics.money import exponent_of
 from metrics.pacing import Pacing
 from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
+from metrics.rates import Valued, valued
 from metrics.reference import Reference, Target
-from metrics.sums import (
-    COLUMN_OF,
-    STAGE_COLUMNS,
-    BucketTotals,
-    HistogramRows,
-    Index,
-    Rows,
-    RunningTotals,
-    bucket_totals,
-    distinct_counts,
-    foreign_money_panes,
-    rows_before,
-    running_totals,
-)
+from metrics.segments import Segments
+from metrics.sums import HistogramRows
 from metrics.target_snapshot import Ask, TargetBook
 from metrics.targets import TargetRules
 from metrics.windows import WINDOW_NAMES, Window
@@ -59,10 +48,16 @@ class SnapshotConfig:
     targets: tuple[Target, ...] = ()
     """Targets of the settings; a reference record of the same id replaces one."""
     pacing: Pacing = field(default_factory=Pacing)
+    stage_probability: Mapping[str, float] = field(default_factory=dict)
+    """Of stages that no reference record gives a probability."""
 
     @property
     def target_rules(self) -> TargetRules:
         return TargetRules(self.catalogue, self.calendar, self.currency, self.pacing.year_named_by)
+
+    @property
+    def ground(self) -> Ground:
+        return Ground(self.calendar, self.currency, self.stage_probability, self.pacing.year_named_by)
 
     @property
     def exponent(self) -> int:
@@ -144,14 +139,8 @@ class Snapshotter:
 
     def __init__(self, config: SnapshotConfig) -> None:
         self._config = config
-        self._scale_of = {
-            KpiUnit.MONEY: 10**config.exponent,
-            KpiUnit.SECONDS: _MS_PER_SECOND,
-            KpiUnit.COUNT: 1,
-            KpiUnit.RATIO: 1,
-            KpiUnit.POINTS: 1,
-        }
-        self._cells = CellGroups(())
+        self._business_time = BusinessTime(config.calendar)
+        self._known: Known | None = None
         self._targets = TargetBook(config.targets, config.target_rules, config.pacing)
 
     def take(
@@ -172,8 +161,13 @@ class Snapshotter:
                 image, as_of_ms, filters=wanted, strict=strict, extra_windows=asked.windows
             )
 
+        def unit_of(cell: Cell) -> Fraction | None:
+            rate = self._knowing(image).rates.rate(cell.currency, as_of_ms - 1)
+            exponent = exponent_of(cell.currency)
+            return None if rate is None or exponent is None else rate / 10**exponent
+
         def due_amounts() -> DueAmounts:
-            return DueAmounts(image.log, image.cells, as_of_ms, self._unit_of)
+            return DueAmounts(image.log, image.cells, as_of_ms, unit_of)
 
         found = self._targets.standings(image.references, as_of_ms, ask, due_amounts)
         return replace(
@@ -183,9 +177,11 @@ class Snapshotter:
             left_out=(*plain.left_out, *(each for each in found.left_out if each.window is not None)),
         )
 
-    def _unit_of(self, cell: Cell) -> Fraction | None:
-        """Return what a minor unit of a cell's money is worth; None where there is no rate."""
-        return Fraction(1, 10**self._config.exponent) if cell.currency == self._config.currency else None
+    def _knowing(self, image: PaneImage) -> Known:
+        known = self._known
+        if known is None or not known.speaks_of(image.cells, image.references):
+            known = self._known = Known(image.cells, image.references, self._config.ground)
+        return known
 
     @cached_property
     def _for_targets(self) -> "Snapshotter":
@@ -205,179 +201,91 @@ class Snapshotter:
         """Return the KPIs alone, over the named windows and over `extra_windows`."""
         config = self._config
         filters.check(config.catalogue)
-        if self._cells.cells != image.cells:
-            self._cells = CellGroups(image.cells)
+        known = self._knowing(image)
         names = config.windows if filters.windows is None else filters.windows
         plan = plan_windows(
             as_of_ms, config.calendar, names, image.resolutions, strict=strict, extra=extra_windows
         )
-        keys, series = self._levels(image, as_of_ms, plan, filters)
+        segments = Segments.of(
+            plan,
+            as_of_ms,
+            elsewhen={at for kpi in self._wanted(filters) for at in config.catalogue.elsewhen_of(kpi)},
+            calendar=config.calendar,
+            edges=PaneEdges(image.resolutions, config.calendar),
+            strict=strict,
+        )
+        rows, histograms = known.rows(image.log, segments.edges_ms)
+        money = valued(rows, segments.edges_ms, known.currencies, known.rates)
+        keys, series = self._levels(known, segments, money, histograms, plan, filters)
         return KpiSnapshot(
             as_of_ms=as_of_ms,
             reporting_currency=config.currency,
             state=image.state,
             windows=tuple(shown.window for shown in plan.shown),
             left_out=plan.left_out,
-            missing_rates=self._missing_rates(image.log, as_of_ms),
+            missing_rates=money.missing,
             data_age_seconds=_age_seconds(image.state, as_of_ms if now_ms is None else now_ms),
             keys=keys,
             series=series,
+            reference_problems=known.problems,
+            names={"rep": known.rep_names},
         )
 
+    def _wanted(self, filters: Filters) -> list[Kpi]:
+        return [kpi for kpi in self._config.catalogue if filters.kpis is None or kpi.name in filters.kpis]
+
     def _levels(
-        self, image: PaneImage, as_of_ms: int, plan: WindowPlan, filters: Filters
+        self,
+        known: Known,
+        segments: Segments,
+        money: Valued,
+        histograms: dict[str, HistogramRows],
+        plan: WindowPlan,
+        filters: Filters,
     ) -> tuple[dict[str, LevelKeys], tuple[Series, ...]]:
-        segments = _Segments.of(plan, as_of_ms)
-        foreign = self._cells.foreign(self._config.currency)
-        rows, histograms = rows_before(image.log, segments.edges_ms, foreign)
-        by_stage = _only_by_stage(rows)
-        contents, stage_contents = (CellContents(self._cells, each) for each in (rows, by_stage))
+        config = self._config
+        given = GivenValues(
+            segments,
+            known.places,
+            known.rep_of_cell,
+            money.rows,
+            market=known.market,
+            time=self._business_time,
+        )
+        source = Source(config.catalogue, segments, histograms, given, config.exponent)
+        by_stage = money.only_by_stage()
+        contents, stage_contents = (CellContents(known.groups, each.rows) for each in (money, by_stage))
+        rostered = known.rostered_at(int(segments.edges_ms[-1]) - 1)
         keys: dict[str, LevelKeys] = {}
         series: list[Series] = []
-        for level in self._config.levels if filters.levels is None else filters.levels:
+        for level in config.levels if filters.levels is None else filters.levels:
             # Few measures tell the stage; what the others count would come as "unassigned".
-            own, within = (by_stage, stage_contents) if level == "stage" else (rows, contents)
-            groups = group_level(within, level, self._config.keys_per_level_max)
+            own, within = (by_stage, stage_contents) if level == "stage" else (money, contents)
+            groups = group_level(within, level, config.keys_per_level_max, rostered)
             keys[level] = groups.keys
-            kpis = [k for k in self._config.catalogue if filters.kpis is None or k.name in filters.kpis]
-            sums = _LevelSums(self._config.catalogue, segments, groups, own, histograms)
-            for kpi in kpis:
+            sums = LevelSums(source, groups, own)
+            for kpi in self._wanted(filters):
                 if level in kpi.levels:
                     series += self._series(kpi, level, sums, plan)
         return keys, tuple(series)
 
-    def _series(self, kpi: Kpi, level: str, sums: "_LevelSums", plan: WindowPlan) -> list[Series]:
-        scale = self._scale_of[kpi.unit]
+    def _series(self, kpi: Kpi, level: str, sums: LevelSums, plan: WindowPlan) -> list[Series]:
         if self._config.catalogue.is_level(kpi):
             if not plan.levels_shown:
                 return []
-            return [Series(kpi, level, (), sums.now(kpi, scale))]
+            return [Series(kpi, level, (), sums.now(kpi))]
         windows = tuple(shown.window.name for shown in plan.shown)
         if not windows:
             return []
         found = []
         for quantile in kpi.quantiles or (None,):
-            both = sums.over_windows(kpi, scale, quantile)
+            both = sums.over_windows(kpi, quantile)
             current, previous = both[: len(windows)], both[len(windows) :].copy()
             previous[[not shown.has_previous for shown in plan.shown]] = np.nan
             found.append(Series(kpi, level, windows, current, previous, quantile))
         return found
 
-    def _missing_rates(self, log: PaneLog, as_of_ms: int) -> dict[str, int]:
-        per_cell = foreign_money_panes(log, self._cells.foreign(self._config.currency), as_of_ms)
-        found: dict[str, int] = {}
-        for cell in np.flatnonzero(per_cell).tolist():
-            currency = self._cells.cells[cell].currency
-            found[currency] = found.get(currency, 0) + int(per_cell[cell])
-        return found
-
-
-def _only_by_stage(rows: Rows) -> Rows:
-    kept = STAGE_COLUMNS[rows.column]
-    return Rows(rows.start_ms[kept], rows.segment[kept], rows.cell[kept], rows.column[kept], rows.value[kept])
-
 
 def _age_seconds(state: FeedState, now_ms: int) -> float | None:
     newest_ms = state.newest_event_ms
     return None if newest_ms is None else max(0, now_ms - newest_ms) / _MS_PER_SECOND
-
-
-@dataclass(frozen=True)
-class _Segments:
-    """All edges in order, and where each window (then each twin) begins and ends among them."""
-
-    edges_ms: Index
-    starts: Index
-    ends: Index
-
-    @classmethod
-    def of(cls, plan: WindowPlan, as_of_ms: int) -> "_Segments":
-        windows = [shown.window for shown in plan.shown]
-        starts = [w.start_ms for w in windows] + [w.previous_start_ms for w in windows]
-        ends = [w.end_ms for w in windows] + [w.previous_end_ms for w in windows]
-        edges_ms = np.unique(np.array([*starts, *ends, as_of_ms], dtype=np.int64))
-        return cls(edges_ms, np.searchsorted(edges_ms, starts), np.searchsorted(edges_ms, ends))
-
-
-class _LevelSums:
-    """Answers a formula's names for one level."""
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        segments: _Segments,
-        groups: LevelGroups,
-        rows: Rows,
-        histograms: dict[str, HistogramRows],
-    ) -> None:
-        self._catalogue = catalogue
-        self._segments = segments
-        self._groups = groups
-        self._histograms = histograms
-        self._totals = self._running_totals(rows)
-        self._buckets: dict[str, BucketTotals | None] = {}
-        self._values: dict[str, Value] = {}
-
-    def _running_totals(self, rows: Rows) -> RunningTotals:
-        groups = self._groups
-        return running_totals(rows, groups.group_of_cell, groups.count, len(self._segments.edges_ms))
-
-    def over_windows(self, kpi: Kpi, scale: int, quantile: float | None) -> FloatArray:
-        """Return one line per window, then one per previous twin."""
-        value = evaluate(kpi.expression, Inputs(self._window_value, self._window_quantile), quantile)
-        return self._filled(to_float(value, scale), len(self._segments.starts))
-
-    def now(self, kpi: Kpi, scale: int) -> FloatArray:
-        value = evaluate(kpi.expression, Inputs(self._present_value, self._window_quantile))
-        return self._filled(to_float(value, scale), 1)
-
-    def _filled(self, values: FloatArray, lines: int) -> FloatArray:
-        filled: NDArray[np.float64] = np.array(np.broadcast_to(values, (lines, self._groups.count)))
-        filled.setflags(write=False)
-        return filled
-
-    def _window_value(self, name: str) -> Value:
-        if name not in self._values:
-            self._values[name] = self._computed(name)
-        return self._values[name]
-
-    def _computed(self, name: str) -> Value:
-        if name in self._catalogue:
-            inputs = Inputs(self._window_value, self._window_quantile)
-            return evaluate(self._catalogue[name].expression, inputs)
-        if BY_NAME[name].kind is Kind.DISTINCT:
-            return Exact.of(self._distinct(name))
-        column = COLUMN_OF[name]
-        # Beside a window, a level means what was open at the window's end.
-        if BY_NAME[name].kind is Kind.LEVEL:
-            return Exact.of(self._totals.before(column, self._segments.ends))
-        return Exact.of(self._totals.between(column, self._segments.starts, self._segments.ends))
-
-    def _present_value(self, name: str) -> Value:
-        if name in self._catalogue:
-            inputs = Inputs(self._present_value, self._window_quantile)
-            return evaluate(self._catalogue[name].expression, inputs)
-        last = np.array([len(self._segments.edges_ms) - 1])
-        return Exact.of(self._totals.before(COLUMN_OF[name], last))
-
-    def _window_quantile(self, fraction: float, histogram: str) -> FloatArray:
-        segments = self._segments
-        totals = self._bucket_totals(histogram)
-        if totals is None:
-            return np.full((len(segments.starts), self._groups.count), np.nan)
-        return totals.quantile(fraction, segments.starts, segments.ends)
-
-    def _distinct(self, name: str) -> IntArray:
-        segments, groups, rows = self._segments, self._groups, self._histograms.get(name)
-        if rows is None:
-            return np.zeros((len(segments.starts), groups.count), dtype=np.int64)
-        group = groups.group_of_cell[rows.cell]
-        return distinct_counts(rows, group, groups.count, segments.starts, segments.ends)
-
-    def _bucket_totals(self, histogram: str) -> BucketTotals | None:
-        if histogram not in self._buckets:
-            rows, groups = self._histograms.get(histogram), self._groups
-            self._buckets[histogram] = None if rows is None else bucket_totals(
-                rows, groups.group_of_cell, groups.count, len(self._segments.edges_ms)
-            )  # fmt: skip
-        return self._buckets[histogram]

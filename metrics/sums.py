@@ -4,21 +4,22 @@ Every row gets the segment between two edges it falls in; the rows of a segment 
 and measure; running totals over the segments make any window the difference of two of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.exact import FloatArray, IntArray, zeros
+from metrics.exact import FloatArray, IntArray, exact_sum, multiplied, zeros
 from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_keys
 from metrics.panes import PaneLog
 
 _SCALARS: Final = tuple(m for m in MEASURES if m.kind in (Kind.FLOW, Kind.LEVEL))
 COLUMN_OF: Final = {m.name: column for column, m in enumerate(_SCALARS)}
+LEVEL_COLUMNS: Final = np.array([m.kind is Kind.LEVEL for m in _SCALARS])
 STAGE_COLUMNS: Final = np.array([m.kind is Kind.LEVEL or m.by_stage for m in _SCALARS])
 COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
-_MONEY_NUMBERS: Final = [m.number for m in MEASURES if m.unit is Unit.MONEY]
+MONEY_COLUMNS: Final = np.array([m.unit is Unit.MONEY for m in _SCALARS])
 
 _SCALAR_KEYS: Final = 1024
 _COLUMN_OF_NUMBER: Final = np.full(_SCALAR_KEYS, -1, dtype=np.int64)
@@ -34,37 +35,50 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that count: of known measures, money in the reporting currency, before the last edge."""
+    """The rows that count: of known measures, before the last edge."""
 
     start_ms: Index
     segment: Index
     cell: Index
     column: Index
-    value: NDArray[np.int64]
+    value: IntArray
+
+    def only(self, at: NDArray[np.bool_] | Index) -> "Rows":
+        return Rows(self.start_ms[at], self.segment[at], self.cell[at], self.column[at], self.value[at])
+
+    def with_cell(self, cell: Index) -> "Rows":
+        return replace(self, cell=cell)
+
+    def with_value(self, value: IntArray) -> "Rows":
+        return replace(self, value=value)
+
+    def and_also(self, *more: "Rows") -> "Rows":
+        everything = [self, *(rows for rows in more if len(rows.cell))]
+        if len(everything) == 1:
+            return self
+        columns = zip(*((r.start_ms, r.segment, r.cell, r.column, r.value) for r in everything), strict=True)
+        return Rows(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True)
 class HistogramRows:
+    start_ms: Index
     segment: Index
     cell: Index
     bucket: Index
     value: NDArray[np.int64]
 
 
-def rows_before(
-    log: PaneLog, edges_ms: Index, foreign: NDArray[np.bool_]
-) -> tuple[Rows, dict[str, HistogramRows]]:
+def rows_before(log: PaneLog, edges_ms: Index) -> tuple[Rows, dict[str, HistogramRows]]:
     """Split the log into scalar rows and histogram rows, each with its segment.
 
-    Segment s holds [edges[s-1], edges[s]); rows at or after the last edge are not in. `foreign` marks
-    cells whose money is not in the reporting currency.
+    Segment s holds [edges[s-1], edges[s]); rows at or after the last edge are not in.
     """
     key = log.key.astype(np.int64)
     scalar = key < _SCALAR_KEYS
     column = _COLUMN_OF_NUMBER[np.where(scalar, key, 0)]
     wanted = (log.start_ms < edges_ms[-1]) & (log.value != 0)
-    money = foreign[log.cell] & np.isin(key, _MONEY_NUMBERS)
-    picked = np.flatnonzero(wanted & scalar & (column >= 0) & ~money)
+    picked = np.flatnonzero(wanted & scalar & (column >= 0))
     segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")
     cell = log.cell[picked].astype(np.int64)
     rows = Rows(log.start_ms[picked], segment, cell, column[picked], log.value[picked])
@@ -84,7 +98,7 @@ def _histogram_rows(log: PaneLog, picked: Index, edges_ms: Index) -> dict[str, H
         own = number == measure_number
         at = picked[own]
         found[measure.name] = HistogramRows(
-            segment[own], log.cell[at].astype(np.int64), bucket[own], log.value[at]
+            log.start_ms[at], segment[own], log.cell[at].astype(np.int64), bucket[own], log.value[at]
         )
     return found
 
@@ -96,7 +110,7 @@ class Netted(NamedTuple):
     cell: Index
 
 
-def netted(start_ms: Index, cell: Index, measure: Index, value: NDArray[np.int64]) -> Netted:
+def netted(start_ms: Index, cell: Index, measure: Index, value: IntArray) -> Netted:
     """Add up the rows of each pane and measure. Sorts: meant for few rows."""
     if len(value) == 0:
         return Netted(start_ms, cell)
@@ -108,16 +122,6 @@ def netted(start_ms: Index, cell: Index, measure: Index, value: NDArray[np.int64
     return Netted(start_ms[held], cell[held])
 
 
-def foreign_money_panes(log: PaneLog, foreign: NDArray[np.bool_], as_of_ms: int) -> NDArray[np.int64]:
-    """Return, per cell, how many panes' measures hold money that is not in the reporting currency."""
-    if not foreign.any():
-        return np.zeros(len(foreign), dtype=np.int64)
-    hit = foreign[log.cell] & (log.start_ms < as_of_ms) & np.isin(log.key, _MONEY_NUMBERS)
-    cell, key = log.cell[hit].astype(np.int64), log.key[hit].astype(np.int64)
-    held = netted(log.start_ms[hit], cell, key, log.value[hit])
-    return np.bincount(held.cell, minlength=len(foreign)).astype(np.int64)
-
-
 def cell_totals(rows: Rows, cells: int) -> IntArray:
     """Return the sum of each cell (line) and measure (column) before the last edge."""
     totals = zeros(cells * len(_SCALARS), rows.value)
@@ -127,32 +131,59 @@ def cell_totals(rows: Rows, cells: int) -> IntArray:
 
 @dataclass(frozen=True)
 class RunningTotals:
-    """`totals[column, i, group]` is the sum of everything before edge i."""
+    """`totals[place_of[column], i, group]` is the sum of everything before edge i; place -1 is all zero."""
 
     totals: IntArray
+    place_of: Index
 
     def between(self, column: int, starts: Index, ends: Index) -> IntArray:
         """Return the sums of [edges[start], edges[end]), one line per pair of edges."""
-        difference: IntArray = self.totals[column][ends] - self.totals[column][starts]
+        of_column = self._of(column)
+        difference: IntArray = of_column[ends] - of_column[starts]
         return difference
 
     def before(self, column: int, ends: Index) -> IntArray:
-        totals: IntArray = self.totals[column][ends]
+        totals: IntArray = self._of(column)[ends]
         return totals
+
+    def _of(self, column: int) -> IntArray:
+        place = self.place_of[column]
+        if place < 0:
+            return np.zeros(self.totals.shape[1:], dtype=np.int64)
+        of_column: IntArray = self.totals[place]
+        return of_column
 
 
 def running_totals(rows: Rows, group_of_cell: Index, groups: int, edges: int) -> RunningTotals:
     """Add up the rows; cells of group -1 are left out."""
     group = group_of_cell[rows.cell]
     kept = group >= 0
-    columns = len(_SCALARS)
-    flat = (rows.column[kept] * edges + rows.segment[kept]) * groups + group[kept]
-    value = rows.value[kept]
+    group, column, segment, value = group[kept], rows.column[kept], rows.segment[kept], rows.value[kept]
+    occurs = np.bincount(column, minlength=len(_SCALARS)) > 0
+    place_of: Index = np.where(occurs, np.cumsum(occurs) - 1, -1)
+    columns = int(np.count_nonzero(occurs))
+    flat = (place_of[column] * edges + segment) * groups + group
     sums = zeros(columns * edges * groups, value)
     np.add.at(sums, flat, value.astype(sums.dtype))
     totals = sums.reshape(columns, edges, groups)
     np.cumsum(totals, axis=1, out=totals)
-    return RunningTotals(totals)
+    return RunningTotals(totals, place_of)
+
+
+def plus(totals: RunningTotals, more: RunningTotals, factors: IntArray) -> RunningTotals:
+    """Return the sums of both, the second times a factor at each edge."""
+    columns = np.flatnonzero(more.place_of >= 0)
+    if not len(columns):
+        return totals
+    own, place_of = totals.totals, totals.place_of.copy()
+    unknown = columns[place_of[columns] < 0]
+    place_of[unknown] = len(own) + np.arange(len(unknown))
+    added = multiplied(more.totals, factors[None, :, None])
+    kind = object if object in (own.dtype, added.dtype) else np.int64
+    sums = np.zeros((len(own) + len(unknown), *own.shape[1:]), dtype=kind)
+    sums[: len(own)] = own
+    sums[place_of[columns]] = exact_sum(sums[place_of[columns]], added[more.place_of[columns]])
+    return RunningTotals(sums, place_of)
 
 
 @dataclass(frozen=True)

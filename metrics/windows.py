@@ -114,6 +114,11 @@ def _previous_period_start(name: str, start: date) -> date:
             return months_before(start, 12)
 
 
+def a_year_before_ms(time_ms: int, calendar: Calendar) -> int:
+    """Return the same local date and time a year before; for 29 February the end of 28 February."""
+    return _a_year_before_ms(time_ms, calendar.date_of(time_ms), calendar)
+
+
 def _a_year_before_ms(as_of_ms: int, day: date, calendar: Calendar) -> int:
     if (day.month, day.day) == (2, 29):
         return calendar.instant_ms(date(day.year - 1, 3, 1), MIDNIGHT)

@@ -34,6 +34,7 @@ WON_CYCLE = BY_NAME["won_cycle"]
 OPEN = BY_NAME["open"].number
 OPEN_AMOUNT = BY_NAME["open_amount"].number
 OPEN_WEIGHTED = BY_NAME["open_weighted"].number
+OPEN_UNRATED = BY_NAME["open_unrated"].number
 OPEN_WEIGHTED_MILLIONTHS = BY_NAME["open_weighted_millionths"].number
 LEADS_NEW = BY_NAME["leads_new"].number
 LEADS_QUALIFIED = BY_NAME["leads_qualified_total"].number
@@ -165,13 +166,12 @@ def _open_interval(
         return []
     overdue_at_ms = _overdue_at_ms(deal, opened_at_ms, rules)
     open_cell = Cell(*cell[:-1], deal.stage) if deal.stage else cell
-    probability = deal.probability
-    if probability is None:
-        probability = rules.stage_probability.get(deal.stage or "", 0.0)
-    whole, millionths = divmod(amount_minor * round(probability * _MILLION), _MILLION)
+    whole, millionths = divmod(amount_minor * round((deal.probability or 0) * _MILLION), _MILLION)
     values = {OPEN: 1}
     if amount_minor:
         values[OPEN_AMOUNT] = amount_minor
+        if deal.probability is None:
+            values[OPEN_UNRATED] = amount_minor
     if whole:
         values[OPEN_WEIGHTED] = whole
     if millionths:

@@ -39,6 +39,7 @@ class FoldRules:
     calendar: Calendar
     currency: str = "USD"
     stage_probability: dict[str, float] = field(default_factory=dict)
+    """Acts where facts are joined and where numbers are shown, not in the fold."""
     retention_ms: int = 800 * _DAY_MS
     activity_horizon_ms: int = 35 * _DAY_MS
     panes_max: int = 200_000

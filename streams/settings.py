@@ -174,7 +174,7 @@ class FloorSettings(_Section):
     )
     stage_probability: dict[str, float] = Field(
         default_factory=dict,
-        description="probability of open deals by stage, where a deal carries none of its own",
+        description="probability of open deals by stage, where neither the deal nor a stage record says one",
     )
 
     @field_validator("zone")
@@ -357,7 +357,6 @@ class Settings(_Section):
             "clock": self.clock,
             "zone": self.floor.zone,
             "currency": self.floor.currency,
-            "stage_probability": self.floor.stage_probability,
             "retention_days": self.worker.retention_days,
             "activity_horizon_days": self.worker.activity_horizon_days,
         }
@@ -408,6 +407,7 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         windows=settings.metrics.windows,
         keys_per_level_max=settings.metrics.keys_per_level_max,
         catalogue=catalogue_of(settings),
+        stage_probability=settings.floor.stage_probability,
         targets=tuple(target.as_target() for target in settings.targets),
         pacing=settings.pacing.as_pacing(),
     )

@@ -30,7 +30,7 @@ name that file: `token_file`, `sasl_password_file`, `url_file`. A relative name 
 file's directory.
 
 `salesfloor check` reads everything once and names each key, its value and the fix when something is wrong.
-Changing `clock`, `[floor] zone`, `currency`, `stage_probability`, `[worker] retention_days` or
+Changing `clock`, `[floor] zone`, `currency`, `[worker] retention_days` or
 `activity_horizon_days` changes what the stored sums mean: the workers then fold the topics again.
 
 ## All keys with their defaults

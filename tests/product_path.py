@@ -82,7 +82,11 @@ class ProductPath:
         self.follower = BoardFollower(
             self.store, slots=slots, definition_version=VERSION, joins=standard_joins(self._rules)
         )
-        self.config = SnapshotConfig(calendar=calendar_of(floor), currency=floor.currency)
+        self.config = SnapshotConfig(
+            calendar=calendar_of(floor),
+            currency=floor.currency,
+            stage_probability=dict(floor.stage_probability),
+        )
         self._tables: list[SlotTable] = []
         self._ends: dict[tuple[str, int], int] = {}
 

@@ -50,6 +50,7 @@ ACTIONS = 40
 NOW_MS = 1_520_000_000_000
 FLOOR = Floor(zone="America/New_York", stage_probability={"proposal": 0.4})
 CALENDAR = calendar_of(FLOOR)
+CONFIG = SnapshotConfig(calendar=CALENDAR, stage_probability=dict(FLOOR.stage_probability))
 SESSION_SECONDS = 6.0
 FOLLOWS_WITHIN_SECONDS = 10.0
 ORACLE_EVERY = 10
@@ -367,7 +368,7 @@ class World:
         if actual != expected:
             raise Violated(f"metrics holds {actual}, stored is {expected}")
         if self.seed % ORACLE_EVERY == 0:
-            snapshot = take_snapshot(self.follower, NOW_MS, SnapshotConfig(calendar=CALENDAR), strict=True)
+            snapshot = take_snapshot(self.follower, NOW_MS, CONFIG, strict=True)
             told = answers(books_of(self.events, FLOOR), NOW_MS, FLOOR)
             if found := differences(snapshot, told):
                 raise Violated("\n".join(found[:20]))

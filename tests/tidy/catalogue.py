@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
-from metrics.formula import KpiUnit
+from metrics.formula import MONEY_UNITS
 from metrics.kpi import LEVELS
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
@@ -28,7 +28,7 @@ def _gauges() -> dict[str, set[str]]:
             labels = set() if level == "floor" else {level}
             if level == "rep":
                 labels.add("team")
-            if kpi.unit is KpiUnit.MONEY:
+            if kpi.unit in MONEY_UNITS:
                 labels.add("currency")
             if kpi.quantiles:
                 labels.add("quantile")

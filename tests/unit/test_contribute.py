@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from metrics.calendar import Calendar
 from metrics.measures import BY_NAME, BY_NUMBER, Kind, bucket_value, split_histogram_key
@@ -26,20 +27,18 @@ from streams.rules import FoldRules
 DAY_MS = 86_400_000
 
 
-def rules(stages: dict[str, float] | None = None) -> FoldRules:
-    return FoldRules(calendar=Calendar("UTC"), currency="EUR", stage_probability=stages or {})
+def rules() -> FoldRules:
+    return FoldRules(calendar=Calendar("UTC"), currency="EUR")
 
 
-def values_of(
-    kind: EntityKind, *writes: tuple[int, Changes], stages: dict[str, float] | None = None
-) -> dict[tuple[str, int], int]:
+def values_of(kind: EntityKind, *writes: tuple[int, Changes]) -> dict[tuple[str, int], int]:
     """Fold writes at given times into {(measure, time): value}, histograms as their bucket count."""
     state = None
     for time_ms, changes in writes:
         state = merge(state, Event(kind, "X", time_ms, f"e{time_ms}", changes))
     assert state is not None
     totals: dict[tuple[str, int], int] = {}
-    for _, time_ms, values in contribute(state, rules(stages)):
+    for _, time_ms, values in contribute(state, rules()):
         for key, value in values.items():
             number = key if key < 1024 else split_histogram_key(key)[0]
             where = (BY_NUMBER[number].name, time_ms)
@@ -114,11 +113,13 @@ def test_deal_won_without_amount_is_counted_as_such() -> None:
     assert values["won_amount", 1000] == 0
 
 
-def test_stage_probability_serves_deals_without_their_own() -> None:
+def test_a_deal_without_a_probability_of_its_own_is_left_to_its_stage() -> None:
     staged = DealChanges(amount=Decimal(10), created_at_ms=1, stage="late", currency="JPY")
-    values = values_of(EntityKind.DEAL, (1, staged), stages={"late": 0.5})
-    assert values["open_amount", 1] == 10
-    assert values["open_weighted", 1] == 5
+    values = values_of(EntityKind.DEAL, (1, staged))
+    assert values["open_amount", 1] == values["open_unrated", 1] == 10
+    assert ("open_weighted", 1) not in values
+    rated = values_of(EntityKind.DEAL, (1, replace(staged, probability=0)))
+    assert ("open_unrated", 1) not in rated
 
 
 def test_cycle_bucket_answers_within_half_a_percent() -> None:

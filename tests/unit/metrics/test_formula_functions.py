@@ -10,11 +10,11 @@ NAN = float("nan")
 NAMES = {"won": [1, 6, 0, 2**62 + 1], "lost": [5, 3, 0, 2**62]}
 
 
-def value_of(name: str) -> Value:
+def value_of(name: str, _at: str) -> Value:
     return Exact.of(np.array(NAMES[name], dtype=np.int64))
 
 
-def no_quantile(fraction: float, histogram: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def no_quantile(fraction: float, histogram: str, _at: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.array([0.5, 3.5, NAN, 1.0])
 
 

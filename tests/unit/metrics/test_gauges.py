@@ -37,12 +37,12 @@ def taken(config: SnapshotConfig | None = None) -> KpiSnapshot:
     ann = Cell(rep=ODD, team="Nord")
     rows = [
         Row(AS_OF_MS - 1, ann, "won", 2),
-        Row(AS_OF_MS - 1, ann, "lost", 1),
         Row(AS_OF_MS - 1, ann._replace(currency="USD"), "won_amount", 1_250_050),
         Row(AS_OF_MS - 400_000, ann, "won", 1),
         Row(AS_OF_MS - 1, ann, "won_cycle", of=86_400_000),
         Row(AS_OF_MS - 1, ann._replace(stage="offer"), "open", 1),
-        Row(AS_OF_MS - 1, ann._replace(currency="GBP"), "won_amount", 5),
+        Row(AS_OF_MS - 1, ann._replace(team="", currency="GBP"), "lost"),
+        Row(AS_OF_MS - 1, ann._replace(team="", currency="GBP"), "lost_amount", 5),
     ]
     return take_snapshot(FakeReader(rows, state=STATE), AS_OF_MS, config or SnapshotConfig())
 
@@ -132,7 +132,7 @@ def test_the_pipelines_own_metrics_stand_beside_the_kpis() -> None:
     assert found["salesfloor_events_rejected_total", (("reason", "malformed"),)] == 2
     assert found["salesfloor_events_ignored_total", (("what", "unknown_type"),)] == 1
     assert found["salesfloor_next_offset", (("partition", "0"), ("topic", "sales.deals"))] == 3
-    assert found["salesfloor_missing_rate_panes", (("currency", "GBP"),)] == 1
+    assert found["salesfloor_missing_rates", (("currency", "GBP"),)] == 1
     assert found["salesfloor_label_values_over_budget", (("level", "rep"),)] == 0
     assert found["salesfloor_slots_loaded", ()] == 1
     assert [value for (name, _), value in found.items() if name == "salesfloor_build_info"] == [1]

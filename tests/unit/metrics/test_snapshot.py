@@ -24,6 +24,7 @@ CONFIG = SnapshotConfig(calendar=Calendar("Europe/Berlin"), currency="EUR")
 
 ANN = Cell(rep="Ann", team="Nord")
 ANN_EUR = ANN._replace(currency="EUR")
+ANN_USD = ANN._replace(currency="USD")
 BOB = Cell(rep="Bob", team="Nord")
 
 
@@ -147,12 +148,20 @@ def test_money_of_another_currency_is_in_no_number_and_counted() -> None:
     then = AS_OF_MS - 1000
     snapshot = taken(
         Row(then, ANN_EUR, "won_amount", 1_250_050),
-        Row(then, ANN._replace(currency="USD"), "won_amount", 999),
-        Row(then + 1, ANN._replace(currency="USD"), "won_amount", 999),
+        Row(then, ANN_USD, "won"),
+        Row(then, ANN_USD, "won_amount", 999),
+        Row(then + 1, ANN_USD, "lost"),
+        Row(then + 1, ANN_USD, "lost_amount", 999),
+        Row(then, ANN_USD, "open", 2),
+        Row(then + 1, ANN_USD, "open", -1),
+        Row(then + 1, ANN_USD, "spend_amount", 5),
+        Row(then + 2, ANN_USD, "spend_amount", 5),
+        Row(then + 2, ANN_USD, "spend_amount", -5),
+        Row(AS_OF_MS, ANN._replace(currency="GBP"), "won"),
         Row(AS_OF_MS, ANN._replace(currency="GBP"), "won_amount", 999),
     )
     assert snapshot.value("revenue", window="1h") == 12500.5
-    assert snapshot.missing_rates == {"USD": 2}
+    assert snapshot.missing_rates == {"USD": 4}
 
 
 def test_unassigned_is_who_is_not_said() -> None:
@@ -330,6 +339,7 @@ def test_the_json_has_exactly_the_promised_form() -> None:
         "reference_problems": [],
         "left_out": [],
         "missing_rates": {},
+        "names": {},
         "rebuilding": False,
         "data_age_seconds": 2.5,
     }

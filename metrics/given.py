@@ -1,0 +1,38 @@
+"""Names in formulas that no contribution makes: what the calendar, the roster and the market give. A leaf."""
+
+from typing import Final, NamedTuple
+
+from metrics.measures import Unit
+
+
+class Given(NamedTuple):
+    name: str
+    unit: Unit
+    sentence: str
+    levels: tuple[str, ...]
+    """Where it is known; a KPI made of it can be shown there only."""
+    may_be_absent: bool = False
+
+
+_EVERYWHERE: Final = ("floor", "team", "rep", "product", "source", "region")
+_ROSTERED: Final = ("floor", "team", "rep", "region")
+
+GIVEN: Final = {
+    given.name: given
+    for given in (
+        Given("window_time", Unit.DURATION, "Length of the window.", _EVERYWHERE),
+        Given("rostered_time", Unit.DURATION, "Time of the window, once per rep on the roster.", _ROSTERED),
+        Given(
+            "rep_business_days", Unit.COUNT,
+            "Business days of the window, once per rep on the roster, the running day by its share that is"
+            " over. Without any roster: once per rep with an activity in the window.",
+            _ROSTERED,
+        ),
+        Given(
+            "market_size", Unit.MONEY,
+            "Market of the period, by the share of its time that lies in the window; of several periods the"
+            " shortest. Absent where a part of the window has none.",
+            _EVERYWHERE, may_be_absent=True,
+        ),
+    )
+}  # fmt: skip
