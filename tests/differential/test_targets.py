@@ -118,6 +118,7 @@ def with_due_days(events: list[Event], random: Random, as_of_ms: int, floor: Flo
         assert isinstance(data, dict)
         if str(event["type"]).startswith("sales.deal.") and random.random() < 0.5:
             data["expected_close_on"] = f"{random.choice(days)}"
+            data |= random.choice(({}, {"probability": random.choice((0.49, 0.5, 0.79, 0.8, None))}))
     return events
 
 
