@@ -28,6 +28,8 @@ LOST = BY_NAME["lost"].number
 WON_AMOUNT = BY_NAME["won_amount"].number
 LOST_AMOUNT = BY_NAME["lost_amount"].number
 WON_WITHOUT_AMOUNT = BY_NAME["won_without_amount"].number
+WON_AMOUNT_WITH_COST = BY_NAME["won_amount_with_cost"].number
+WON_COST = BY_NAME["won_cost"].number
 WON_CYCLE_TOTAL = BY_NAME["won_cycle_total"].number
 WON_CYCLE_COUNT = BY_NAME["won_cycle_count"].number
 WON_CYCLE = BY_NAME["won_cycle"]
@@ -46,7 +48,7 @@ OVERDUE = BY_NAME["overdue"].number
 OVERDUE_AMOUNT = BY_NAME["overdue_amount"].number
 SPEND = BY_NAME["spend_amount"].number
 CSAT_GOOD = BY_NAME["csat_good"].number
-PULSE_MILLIONTHS = BY_NAME["pulse_millionths"].number
+PULSE_PARTS = BY_NAME["pulse_parts"].number
 _ANSWERS: Final = {kind: BY_NAME[f"{kind}_answers"].number for kind in ("csat", "nps", "enps", "pulse")}
 _PROMOTERS: Final = {kind: BY_NAME[f"{kind}_promoters"].number for kind in ("nps", "enps")}
 _DETRACTORS: Final = {kind: BY_NAME[f"{kind}_detractors"].number for kind in ("nps", "enps")}
@@ -135,6 +137,9 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
         values = {WON: 1, WON_AMOUNT: amount_minor}
         if not amount_minor:
             values[WON_WITHOUT_AMOUNT] = 1
+        if deal.cost is not None:
+            values[WON_COST] = _minor(deal.cost, cell.currency)
+            values[WON_AMOUNT_WITH_COST] = amount_minor
         if created_at_ms is not None:
             cycle_ms = closed_ms - created_at_ms
             values[WON_CYCLE_TOTAL] = cycle_ms
@@ -262,6 +267,7 @@ def _plans(activity: ActivityState) -> Iterator[tuple[int, dict[int, int]]]:
 # What a detractor and a promoter answer is the same on both scales; only 0 is missing from 1-10.
 _DETRACTOR_MAX, _PROMOTER_MIN = 6, 9
 _CSAT_GOOD_MIN = 4
+_PULSE_PARTS: Final = 180_000_000  # quarters, ninths and tenths of it are whole, of scores with decimals too
 _ENDS_OF_SCALE: Final = {"0-10": (0, 10), "1-10": (1, 10), "1-5": (1, 5)}
 
 
@@ -274,7 +280,7 @@ def _feedback(feedback: FeedbackState) -> Contributions:
         values[CSAT_GOOD] = 1
     elif kind == "pulse":
         low, high = _ENDS_OF_SCALE[feedback.scale or "1-5"]
-        values[PULSE_MILLIONTHS] = round((score - low) / (high - low) * _MILLION)
+        values[PULSE_PARTS] = round((Decimal(repr(score)) - low) * _PULSE_PARTS / (high - low))
     elif kind in _PROMOTERS:
         if score >= _PROMOTER_MIN:
             values[_PROMOTERS[kind]] = 1

@@ -23,8 +23,21 @@ VERBS: dict[str, tuple[str, ...]] = {
     "deal": ("created", "updated", "won", "lost", "reopened", "deleted", "restored", "merged"),
     "lead": ("created", "updated", "qualified", "converted", "disqualified", "deleted", "restored", "merged"),
     "activity": ("scheduled", "completed", "updated", "deleted"),
+    "account": ("updated", "updated", "updated", "churned", "reactivated", "merged", "deleted"),
+    "feedback": ("received", "received", "received", "deleted"),
+    "spend": ("recorded", "recorded", "recorded", "deleted"),
 }
-TOPICS = {"deal": "sales.deals", "lead": "sales.leads", "activity": "sales.activities"}
+OTHER = {"deal": "lead_id", "lead": "deal_id"}
+"""A deal names its lead, a lead its deal."""
+TOPICS = {
+    "deal": "sales.deals",
+    "lead": "sales.leads",
+    "activity": "sales.activities",
+    "account": "sales.accounts",
+    "feedback": "sales.feedback",
+    "spend": "sales.spend",
+}
+WEIGHTS = {"deal": 8, "lead": 2, "activity": 3, "account": 2, "feedback": 3, "spend": 1}
 REPS = ("R1", "R2", "R3", None)
 TEAMS = ("North", "South", None)
 STAGES = ("new", "proposal", "closing", None)
@@ -35,6 +48,20 @@ CURRENCIES = ("USD", "USD", "EUR", None)
 KINDS = (
     *("call", "call", "email", "meeting", "demo", "proposal"),
     *("appointment", "follow_up", "one_on_one", "training", None),
+)
+PRODUCTS: tuple[object, ...] = (["CRM"], ["CRM", "ERP"], ["Support", "CRM", "Support"], [], None)
+COSTS = ("60", "12000.505", 0, None)
+_SCORES: tuple[tuple[str, tuple[float, ...], str | None], ...] = (
+    ("csat", (1, 3.5, 4, 5), None),
+    ("nps", (0, 6, 7, 8, 9, 10), None),
+    ("enps", (0, 6, 7, 8, 9, 10), None),
+    ("nps", (1, 6, 9), "1-10"),
+    ("pulse", (1, 6, 9), "1-10"),
+    ("pulse", (1, 2, 5), None),
+    ("pulse", (3,), "0-10"),
+)
+ANSWERS: tuple[Event, ...] = tuple(
+    {"kind": kind, "score": score, "scale": scale} for kind, scores, scale in _SCORES for score in scores
 )
 OUTCOMES = ("connected", "no_answer", "held", "no_show", "cancelled", None)
 
@@ -106,12 +133,14 @@ class Generator:
 
     def event(self) -> Event:
         random = self.random
-        kind = random.choices(("deal", "lead", "activity"), weights=(6, 2, 2))[0]
+        kind = random.choices(tuple(WEIGHTS), weights=tuple(WEIGHTS.values()))[0]
         verb = random.choice(VERBS[kind])
-        number = random.randrange(self.entities)
+        number = random.randrange(self.entities * (4 if kind == "feedback" else 1))
         data = self._data(kind)
         if verb == "merged":
-            data["merged_into"] = entity_id(kind, number + self.entities)
+            # Accounts go into one that may have purchases of its own; never back, so never in a circle.
+            step = random.randint(1, 3) if kind == "account" else self.entities
+            data["merged_into"] = entity_id(kind, number + step)
         return cloud_event(kind, verb, number, self.time(), data, event_id=self._event_id())
 
     def time(self) -> int:
@@ -137,18 +166,40 @@ class Generator:
             self._maybe(data, "probability", (0, 0.25, 0.333333, 1, None), chance=0.2)
             self._maybe(data, "status", ("open", "won", "lost", None), chance=0.15)
             self._maybe_time(data, "closed_at", chance=0.15)
+            self._maybe(data, "account_id", self._ids("account_id"), chance=0.6)
+            self._maybe(data, "products", PRODUCTS)
+            self._maybe(data, "cost", COSTS)
             if self.random.random() < 0.2:
                 data["expected_close_on"] = rfc3339(self.time())[:10]
         if kind in ("deal", "lead"):
             self._maybe_time(data, "created_at", chance=0.15)
+            self._maybe(data, OTHER[kind], self._ids(OTHER[kind]))
         if kind == "activity":
+            self._maybe(data, "lead_id", self._ids("lead_id"), chance=0.5)
+            self._maybe(data, "deal_id", self._ids("deal_id"), chance=0.5)
             self._maybe(data, "kind", KINDS, chance=0.7)
             self._maybe(data, "outcome", OUTCOMES, chance=0.7)
             self._maybe(data, "duration_seconds", (0, 61, 12.5, None))
             self._maybe_time(data, "completed_at", chance=0.15)
             self._maybe_time(data, "scheduled_at", chance=0.4)
             self._maybe_time(data, "due_at", chance=0.4)
+        if kind == "account":
+            self._maybe(data, "products", PRODUCTS)
+            self._maybe_time(data, "active_from", chance=0.3)
+            self._maybe_time(data, "churned_at", chance=0.3)
+        if kind == "feedback":
+            data |= self.random.choice(ANSWERS)
+        if kind == "spend":
+            self._maybe(data, "amount", AMOUNTS, chance=0.8)
+            self._maybe(data, "currency", CURRENCIES, chance=0.2)
+            if self.random.random() < 0.6:
+                time_ms = self.time()
+                days = self.random.choice((1, 2, 7, 31, 365))
+                data |= {"from": rfc3339(time_ms)[:10], "to": rfc3339(time_ms + days * DAY_MS)[:10]}
         return data
+
+    def _ids(self, field: str) -> Sequence[object]:
+        return (*(entity_id(field.removesuffix("_id"), number) for number in range(self.entities)), None)
 
     def _maybe(self, data: Event, name: str, values: Sequence[object], *, chance: float = 0.4) -> None:
         if self.random.random() < chance:
@@ -176,12 +227,33 @@ def _data_of(kind: str, times: st.SearchStrategy[str]) -> st.SearchStrategy[Even
             "status": st.sampled_from(("open", "won", "lost", None)),
             "closed_at": st.none() | times,
         }
+        optional |= {
+            "account_id": st.sampled_from(("A-0", "A-1", "A-2", None)),
+            "products": st.sampled_from(PRODUCTS),
+            "cost": st.sampled_from(COSTS),
+        }
+    if kind == "account":
+        optional |= {
+            "active_from": st.none() | times,
+            "churned_at": st.none() | times,
+            "products": st.sampled_from(PRODUCTS),
+        }
+    if kind == "spend":
+        optional |= {"amount": st.sampled_from(AMOUNTS), "currency": st.sampled_from(CURRENCIES)}
+    if kind == "feedback":
+        whose = st.fixed_dictionaries({}, optional=optional)
+        return st.builds(lambda own, answer: own | answer, whose, st.sampled_from(ANSWERS))
     if kind in ("deal", "lead"):
         optional["created_at"] = st.none() | times
+        optional[OTHER[kind]] = st.sampled_from(
+            (f"{OTHER[kind][0].upper()}-0", f"{OTHER[kind][0].upper()}-1")
+        )
     if kind == "activity":
         optional |= {
             "kind": st.sampled_from(KINDS),
             "outcome": st.sampled_from(OUTCOMES),
+            "lead_id": st.sampled_from(("L-0", "L-1", None)),
+            "deal_id": st.sampled_from(("D-0", "D-1", None)),
             "duration_seconds": st.sampled_from((0, 12.5, None)),
             "completed_at": st.none() | times,
             "scheduled_at": st.none() | times,

@@ -6,20 +6,43 @@ plain loops and answers in exact fractions. Money is in major units, durations a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
 from tests.oracle_activities import Activity, activity_numbers, activity_of
+from tests.oracle_customers import (
+    CustomerBooks,
+    customers_of,
+    feedback_of,
+    keys_of,
+    present_numbers,
+    spend_of,
+    tallies,
+)
+from tests.oracle_customers import numbers_of as customer_numbers
+from tests.oracle_joins import (
+    DealStory,
+    LeadStory,
+    StageEntry,
+    attempts_for,
+    entries_of,
+    is_stalled,
+    lead_story_numbers,
+    stage_numbers,
+    story_of_deal,
+)
+from tests.oracle_quantiles import exact_quantile, quantile_error
 from tests.oracle_records import CloudEvent, Record, records_of
 from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
 
 LEVELS = ("floor", "team", "rep")
+KINDS = ("deal", "lead", "activity", "feedback", "spend")
 NOBODY = "unassigned"
-ERROR_OF_QUANTILE = "sales_cycle_error_allowed"
-"""Not a KPI: how far an approximate quantile may be from the exact one."""
+ERROR_OF_QUANTILE = {kpi: f"{kpi}_error_allowed" for kpi in ("sales_cycle", "lead_response_time")}
+"""Not KPIs: how far an approximate quantile may be from the exact one."""
 
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
@@ -54,6 +77,18 @@ class Deal:
     probability: Fraction = Fraction(0)
     has_amount: bool = True
     overdue_ms: int | None = None  # from when on it is late if it is still open
+    id: str = ""
+    account: str = ""
+    products: tuple[str, ...] = ()
+    currency: str = ""
+    own_amount: Fraction = Fraction(0)  # in its own currency
+    cost: Fraction | None = None  # as the amount
+    story: DealStory = field(default_factory=DealStory)
+    entries: Sequence[StageEntry] = ()
+
+    @property
+    def start_ms(self) -> int:
+        return self.first_ms if self.created_ms is None else self.created_ms
 
 
 @dataclass(frozen=True)
@@ -63,6 +98,12 @@ class Lead:
     created_ms: int | None
     qualified_ms: int | None
     converted_ms: int | None
+    story: LeadStory | None = None
+
+    @property
+    def moments(self) -> tuple[int | None, ...]:
+        own = (self.created_ms, self.qualified_ms, self.converted_ms)
+        return own if self.story is None else (*own, self.story.reached_ms, self.story.decided_ms)
 
 
 @dataclass
@@ -72,6 +113,7 @@ class Books:
     deals: list[Deal] = field(default_factory=list)
     leads: list[Lead] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
+    customers: CustomerBooks = field(default_factory=CustomerBooks)
 
 
 # ---- from events to books -------------------------------------------------------------------------
@@ -79,19 +121,36 @@ class Books:
 
 def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
     books = Books()
-    for (kind, _), record in records_of(events).items():
-        if record.get("deleted") or record.get("merged_into") is not None:
-            continue
-        if kind == "deal":
-            books.deals.append(_deal(record, floor))
-        elif kind == "lead":
-            books.leads.append(_lead(record))
-        else:
-            books.activities.append(activity_of(record))
+    alive: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+    accounts: dict[str, Record] = {}
+    for (kind, name), record in records_of(events).items():
+        if kind == "account":
+            accounts[name] = record
+        elif not record.get("deleted") and record.get("merged_into") is None:
+            alive[kind][name] = record
+    books.activities = [activity_of(record) for record in alive["activity"].values()]
+    won: set[str] = set()
+    for name, record in alive["deal"].items():
+        deal = _deal(name, record, floor)
+        story = story_of_deal(name, record, books.activities)
+        books.deals.append(replace(deal, story=story, entries=entries_of(story, deal.status, deal.closed_ms)))
+        if deal.status == "won":
+            won |= {f"deal {name}", f"lead {record.text('lead_id')}"}
+    attempts = attempts_for(books.activities)
+    for name, record in alive["lead"].items():
+        lead = _lead(record)
+        is_won = bool(won & {f"lead {name}", f"deal {record.text('deal_id')}"})
+        story_of_lead = LeadStory(lead.created_ms, is_won, attempts.get(name, ()), floor)
+        books.leads.append(replace(lead, story=story_of_lead))
+    books.customers = CustomerBooks(
+        customers_of(accounts, books.deals),
+        [answer for record in alive["feedback"].values() if (answer := feedback_of(record)) is not None],
+        [day for record in alive["spend"].values() for day in spend_of(record, floor)],
+    )
     return books
 
 
-def _deal(record: Record, floor: Floor) -> Deal:
+def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
     status = record.text("status") or "open"
     closed_ms = None
     if status != "open":
@@ -109,6 +168,9 @@ def _deal(record: Record, floor: Floor) -> Deal:
         overdue_ms = instant_of(next_day, floor)
     currency = record.text("currency") or floor.currency
     amount = _whole_minor_units(record.get("amount"), currency)
+    cost = None if record.get("cost") is None else _whole_minor_units(record.get("cost"), currency)
+    products = record.get("products")
+    assert products is None or isinstance(products, list)
     return Deal(
         rep=record.text("rep_id"),
         team=record.text("team_id"),
@@ -121,6 +183,12 @@ def _deal(record: Record, floor: Floor) -> Deal:
         probability=Fraction(Decimal(str(chance))),
         has_amount=amount != 0,
         overdue_ms=overdue_ms,
+        id=deal_id,
+        account=record.text("account_id"),
+        products=tuple(products or ()),
+        currency=currency,
+        own_amount=amount,
+        cost=cost if cost is None or currency == floor.currency else Fraction(0),
     )
 
 
@@ -156,30 +224,13 @@ def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction |
     return Fraction(numerator) / denominator if denominator else None
 
 
-def exact_quantile(ordered: Sequence[int], quantile: float) -> Fraction:
-    """Return the quantile by linear interpolation between the two closest ranks."""
-    below, above, share = _ranks(ordered, quantile)
-    return below * (1 - share) + above * share
-
-
-def quantile_error(ordered: Sequence[int], quantile: float) -> Fraction:
-    """Return what an answer that is 1 % off in both of those ranks may be off."""
-    below, above, share = _ranks(ordered, quantile)
-    return (abs(below) * (1 - share) + abs(above) * share) / 100
-
-
-def _ranks(ordered: Sequence[int], quantile: float) -> tuple[int, int, Fraction]:
-    position = Fraction(str(quantile)) * (len(ordered) - 1)
-    rank = int(position)
-    return ordered[rank], ordered[min(rank + 1, len(ordered) - 1)], position - rank
-
-
 def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
     won = [deal for deal in deals if deal.status == "won" and _in(span, deal.closed_ms)]
     lost = [deal for deal in deals if deal.status == "lost" and _in(span, deal.closed_ms)]
     created = [deal for deal in deals if _in(span, deal.created_ms)]
     revenue = sum((deal.amount for deal in won), Fraction(0))
     lost_amount = sum((deal.amount for deal in lost), Fraction(0))
+    calls = sum(deal.story.calls for deal in won + lost)
     return {
         ("revenue", None): revenue,
         ("deals_won", None): Fraction(len(won)),
@@ -190,6 +241,8 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
         ("closed_amount", None): revenue + lost_amount,
         ("average_deal_size", None): _ratio(revenue, len(won)),
         ("win_rate", None): _ratio(len(won), len(won) + len(lost)),
+        ("calls_on_closed", None): Fraction(calls),
+        ("calls_per_closed_deal", None): _ratio(calls, len(won) + len(lost)),
         ("win_rate_value", None): _ratio(revenue, revenue + lost_amount),
     } | _cycle_numbers(won)
 
@@ -204,7 +257,7 @@ def _cycle_numbers(won: Sequence[Deal]) -> Numbers:
     for quantile in (0.5, 0.9):
         exact = exact_quantile(cycles_ms, quantile) / 1000 if cycles_ms else None
         numbers["sales_cycle", quantile] = exact
-        numbers[ERROR_OF_QUANTILE, quantile] = (
+        numbers[ERROR_OF_QUANTILE["sales_cycle"], quantile] = (
             quantile_error(cycles_ms, quantile) / 1000 if cycles_ms else None
         )
     return numbers
@@ -221,7 +274,11 @@ def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
         ("lead_conversion_period", None): _ratio(converted, created),
         ("leads_created_converted", None): Fraction(soon),
         ("lead_conversion", None): _ratio(soon, created),
-    }
+    } | lead_story_numbers(
+        [lead.story for lead in leads if lead.story is not None],
+        span,
+        ERROR_OF_QUANTILE["lead_response_time"],
+    )
 
 
 def converted_soon(lead: Lead) -> bool:
@@ -242,21 +299,22 @@ def open_deals(deals: Iterable[Deal], as_of_ms: int) -> list[Deal]:
     """Return what is open at the as-of instant: begun before it, and not closed before it."""
     found = []
     for deal in deals:
-        start_ms = deal.first_ms if deal.created_ms is None else deal.created_ms
-        if deal.closed_ms is not None and deal.closed_ms <= start_ms:
+        if deal.closed_ms is not None and deal.closed_ms <= deal.start_ms:
             continue
-        if start_ms < as_of_ms and (deal.closed_ms is None or as_of_ms <= deal.closed_ms):
+        if deal.start_ms < as_of_ms and (deal.closed_ms is None or as_of_ms <= deal.closed_ms):
             found.append(deal)
     return found
 
 
-def open_numbers(deals: Sequence[Deal], as_of_ms: int) -> Numbers:
+def open_numbers(deals: Sequence[Deal], as_of_ms: int, floor: Floor) -> Numbers:
+    stalled = sum(is_stalled(deal.story, deal.start_ms, as_of_ms, floor) for deal in deals)
     overdue = [deal for deal in deals if deal.overdue_ms is not None and deal.overdue_ms < as_of_ms]
     weighted = sum((deal.amount * deal.probability for deal in deals), Fraction(0))
     return {
         ("open_deals", None): Fraction(len(deals)),
         ("pipeline_value", None): sum((deal.amount for deal in deals), Fraction(0)),
         ("weighted_pipeline", None): weighted,
+        ("stalled_deals", None): Fraction(stalled),
         ("deals_overdue", None): Fraction(len(overdue)),
         ("pipeline_overdue", None): sum((deal.amount for deal in overdue), Fraction(0)),
     }
@@ -291,11 +349,7 @@ def within(books: Books, span: Span) -> Books:
     """Return what has any of its times in the span; the rest cannot count in it."""
     return Books(
         [deal for deal in books.deals if _in(span, deal.created_ms) or _in(span, deal.closed_ms)],
-        [
-            lead
-            for lead in books.leads
-            if any(_in(span, each) for each in (lead.created_ms, lead.qualified_ms, lead.converted_ms))
-        ],
+        [lead for lead in books.leads if any(_in(span, each) for each in lead.moments)],
         [activity for activity in books.activities if any(_in(span, each) for each in activity.moments)],
     )
 
@@ -315,23 +369,42 @@ def answers(
     """Return every KPI of every window, with its previous twin, for floor, teams and reps."""
     result: dict[Sample, Answer] = {}
     nothing = numbers_by_key(Books(), "floor", NEVER)[""]
-    keys = {level: list(split(books, level)) for level in LEVELS}
+    keys = {level: list({*split(books, level), *keys_of(books.customers, level)}) for level in LEVELS}
     for window in windows:
         pair = window_pair(window, as_of_ms, floor)
         inside_now, inside_before = within(books, pair.now), within(books, pair.previous)
         for level in LEVELS:
             now = numbers_by_key(inside_now, level, pair.now)
             before = numbers_by_key(inside_before, level, pair.previous)
+            tallied_now = tallies(books.customers, inside_now.deals, level, pair.now)
+            tallied_before = tallies(books.customers, inside_before.deals, level, pair.previous)
             for key in keys[level]:
-                values, previous = now.get(key, nothing), before.get(key, nothing)
+                values = now.get(key, nothing) | customer_numbers(tallied_now[key])
+                previous = before.get(key, nothing) | customer_numbers(tallied_before[key])
                 for (kpi, quantile), value in values.items():
                     sample = Sample(kpi, level, key, window, quantile)
                     result[sample] = Answer(value, previous[kpi, quantile])
+    entries: dict[str, list[StageEntry]] = {}
+    for deal in books.deals:
+        for entry in deal.entries:
+            entries.setdefault(entry.stage, []).append(entry)
+    for window in windows:
+        pair = window_pair(window, as_of_ms, floor)
+        for stage, of_stage in entries.items():
+            before_too = stage_numbers(of_stage, pair.previous)
+            for (kpi, _), value in stage_numbers(of_stage, pair.now).items():
+                sample = Sample(kpi, "stage", stage, window)
+                result[sample] = Answer(value, before_too[kpi, None])
     keys["stage"] = list(split(Books(books.deals), "stage"))
     still_open = Books(open_deals(books.deals, as_of_ms))
     for level in keys:
         parts = split(still_open, level)
         for key in keys[level]:
-            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals, as_of_ms).items():
+            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals, as_of_ms, floor).items():
+                result[Sample(kpi, level, key, "")] = Answer(value, None)
+    for level in LEVELS:
+        present = present_numbers(books.customers, level, as_of_ms)
+        for key in keys[level]:
+            for (kpi, _), value in present.get(key, {}).items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
     return result

@@ -63,6 +63,12 @@ def _meaning(kind: str, verb: str, data: Mapping[str, object], time_ms: int) -> 
             given.setdefault("closed_at", None)
         case "lead", ("qualified" | "converted"):
             given[f"{verb}_at"] = time_ms
+        case "account", "churned":
+            given.setdefault("churned_at", time_ms)
+        case "account", "reactivated":
+            given.setdefault("churned_at", None)
+        case (("feedback" | "spend"), ("received" | "recorded")):
+            given[f"{verb}_at"] = time_ms
         case "activity", "scheduled":
             given["booked_at"] = time_ms
         case "activity", "completed":

@@ -14,6 +14,7 @@ from zlib import crc32
 import pytest
 
 from tests.oracle import Books, Deal, Lead
+from tests.oracle_customers import customers_of
 from tests.oracle_joins import DealStory, LeadStory, entries_of
 from tests.oracle_records import milliseconds
 from tests.oracle_windows import Floor, instant_of
@@ -70,10 +71,16 @@ def maven_books(folder: Path, floor: Floor) -> Books:
                 closed_ms=closed_ms,
                 amount=amount,
                 has_amount=amount != 0,
+                id=row["opportunity_id"],
+                account=row["account"],
+                products=("GTX Pro" if row["product"] == "GTXPro" else row["product"],),
+                currency="USD",
+                own_amount=amount,
                 story=story,
                 entries=entries_of(story, status, closed_ms),
             )
         )
+    books.customers.customers = customers_of({}, books.deals)
     return books
 
 

@@ -2,6 +2,7 @@
 
 from metrics.business_hours import BusinessHours
 from streams.joins import Joins
+from streams.joins.customers import Customers
 from streams.joins.deals import DealJoin
 from streams.joins.due import DueJoin
 from streams.joins.leads import LeadJoin
@@ -14,6 +15,7 @@ def standard_joins(rules: FoldRules) -> Joins:
     hours = BusinessHours(rules.calendar, rules.joins.hours)
     return Joins(
         [
+            Customers(),
             LeadJoin(hours, sla_ms=rules.joins.response_sla_ms),
             DealJoin(stalled_after_ms=rules.joins.stalled_after_ms),
             StageJoin(),

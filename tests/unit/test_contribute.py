@@ -225,7 +225,7 @@ def test_spend_is_spread_over_its_days_to_the_last_minor_unit() -> None:
         ("nps", 8.0, None, {"nps_answers": 1}),
         ("nps", 6.0, "1-10", {"nps_answers": 1, "nps_detractors": 1}),
         ("enps", 0.0, None, {"enps_answers": 1, "enps_detractors": 1}),
-        ("pulse", 2.0, "1-5", {"pulse_answers": 1, "pulse_millionths": 250_000}),
+        ("pulse", 2.0, "1-5", {"pulse_answers": 1, "pulse_parts": 45_000_000}),
     ],
 )
 def test_an_answer_counts_by_its_kind_and_scale(

@@ -1,0 +1,105 @@
+"""KPIs of customers and what they cost and bring. Definitions only; computes no number."""
+
+from typing import Final
+
+from metrics.formula import KpiUnit
+from metrics.kpi import DEALS, LEADS, Kpi
+
+CUSTOMER_KPIS: Final = (
+    Kpi(
+        "new_customers",
+        "Accounts whose first won deal falls in the window; it counts for who won that deal. A merged"
+        " account is the one it went into; deals without an account and deleted accounts make no"
+        " customers.",
+        "customers_new", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "buying_customers", "Distinct accounts with a deal won in the window.",
+        "accounts_buying", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "average_basket", "Revenue per distinct account that bought in the window.",
+        "revenue / buying_customers", KpiUnit.MONEY, DEALS,
+    ),
+    Kpi(
+        "deals_after_first_sale", "Deals won in the window with accounts that had bought before.",
+        "won_after_first", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "repeat_customers",
+        "Of the accounts first won in the window, those that won again at most 90 days (of 24 hours)"
+        " later.",
+        "customers_new_repeating", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "repeat_purchase_rate",
+        "Of the accounts first won in the window, the share that won again within 90 days.",
+        "repeat_customers / new_customers", KpiUnit.RATIO, DEALS,
+    ),
+    Kpi(
+        "active_customers",
+        "Accounts that are active now: from their active_from, else their first won deal, until they"
+        " churned; a churn at or before that start is of an earlier life and does not count. They count"
+        " for the rep or team their own record names, else for who won the first deal.",
+        "accounts_active", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "customers_at_start", "Accounts that were active when the window began.",
+        "accounts_active - accounts_activated + accounts_churned", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "customers_retained", "Accounts that were active when the window began and still are at its end.",
+        "accounts_active - accounts_changed + accounts_churned", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "customer_retention",
+        "Share of the accounts active at the start of the window that still are at its end; who came in"
+        " between is new and does not count, whether still there or not.",
+        "customers_retained / customers_at_start", KpiUnit.RATIO, LEADS,
+    ),
+    Kpi(
+        "customers_lost", "Accounts that were active when the window began and no more at its end.",
+        "customers_at_start - customers_retained", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "customer_churn", "Share of the accounts active at the start of the window that are not at its end.",
+        "customers_lost / customers_at_start", KpiUnit.RATIO, LEADS,
+    ),
+    Kpi(
+        "expansion_revenue",
+        "Amount of the deals won in the window with accounts that had bought before, where the deal has a"
+        " product the account had not bought yet, or more volume: a greater amount than its last deal in"
+        " that currency.",
+        "expansion_amount", KpiUnit.MONEY, DEALS,
+    ),
+    Kpi(
+        "products_per_customer",
+        "Distinct products of each active account, as its record lists them, else as it bought them, per"
+        " active account.",
+        "products_adopted / accounts_active", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "spend", "Sales and marketing spend of the window, spread evenly over the local days it is for.",
+        "spend_amount", KpiUnit.MONEY, LEADS,
+    ),
+    Kpi(
+        "cac", "Sales and marketing spend of the window per customer new in it.",
+        "spend / new_customers", KpiUnit.MONEY, LEADS,
+    ),
+    Kpi(
+        "revenue_with_cost", "Amount of the deals won in the window that carry a cost.",
+        "won_amount_with_cost", KpiUnit.MONEY, DEALS,
+    ),
+    Kpi(
+        "gross_profit", "Amount less cost of the deals won in the window that carry a cost.",
+        "revenue_with_cost - won_cost", KpiUnit.MONEY, DEALS,
+    ),
+    Kpi(
+        "gross_margin", "Amount less cost, per amount, of the deals won in the window that carry a cost.",
+        "gross_profit / revenue_with_cost", KpiUnit.RATIO, DEALS,
+    ),
+    Kpi(
+        "gross_margin_coverage", "Share of the revenue whose deals carry a cost.",
+        "revenue_with_cost / revenue", KpiUnit.RATIO, DEALS,
+    ),
+)  # fmt: skip

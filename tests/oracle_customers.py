@@ -1,0 +1,353 @@
+"""Customers, cost and satisfaction the slow, obvious way: what counts in, their numbers of a span out.
+
+Written from the sentences that define the KPIs; shares no line with the product. A customer is an account
+with its purchases: the deals won with it, or with an account that was merged into it, in order of time.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Protocol
+
+from tests.oracle_records import Record
+from tests.oracle_windows import Floor, Span, instant_of
+
+Numbers = dict[tuple[str, float | None], Fraction | None]
+NINETY_DAYS_MS = 90 * 24 * 3_600_000
+NOBODY = "unassigned"
+MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
+
+
+class WonDeal(Protocol):
+    """What is asked of a deal here; `amount` and `cost` are in the reporting currency."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def rep(self) -> str: ...
+    @property
+    def team(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def closed_ms(self) -> int | None: ...
+    @property
+    def amount(self) -> Fraction: ...
+    @property
+    def own_amount(self) -> Fraction: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def cost(self) -> Fraction | None: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def products(self) -> tuple[str, ...]: ...
+
+
+@dataclass
+class Customer:
+    id: str
+    rep: str = ""
+    team: str = ""
+    from_ms: int | None = None
+    churned_ms: int | None = None
+    listed: frozenset[str] | None = None
+    purchases: list[WonDeal] = field(default_factory=list)
+    repeats: bool = False
+    """Whether a second purchase came soon after the first."""
+    expanding: set[int] = field(default_factory=set)
+    """Which of the purchases, by their place, add a product or volume."""
+
+    def is_active(self, at_ms: int) -> bool:
+        if self.from_ms is None or self.from_ms >= at_ms:
+            return False
+        return self.churned_ms is None or self.churned_ms >= at_ms
+
+    def products(self, at_ms: int) -> int:
+        if self.listed is not None:
+            return len(self.listed)
+        bought = [deal.products for deal in self.purchases if when(deal) < at_ms]
+        return len({product for products in bought for product in products})
+
+
+@dataclass(frozen=True)
+class Feedback:
+    rep: str
+    team: str
+    kind: str
+    score: Fraction
+    scale: str
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class SpendOfDay:
+    rep: str
+    team: str
+    time_ms: int
+    amount: Fraction
+
+
+def when(deal: WonDeal) -> int:
+    assert deal.closed_ms is not None
+    return deal.closed_ms
+
+
+# ---- what counts ----------------------------------------------------------------------------------
+
+
+def customers_of(accounts: Mapping[str, Record], deals: Iterable[WonDeal]) -> list[Customer]:
+    """Return every account that survived, with the purchases of all that were merged into it."""
+
+    def survivor(account: str) -> str:
+        while account in accounts and accounts[account].get("merged_into") is not None:
+            account = accounts[account].text("merged_into")
+        return account
+
+    customers: dict[str, Customer] = {}
+    for deal in deals:
+        if deal.status == "won" and deal.account:
+            account = survivor(deal.account)
+            customers.setdefault(account, Customer(account)).purchases.append(deal)
+    for account, record in accounts.items():
+        if survivor(account) != account:
+            continue
+        if record.get("deleted"):
+            customers.pop(account, None)
+            continue
+        customer = customers.setdefault(account, Customer(account))
+        customer.rep, customer.team = record.text("rep_id"), record.text("team_id")
+        customer.from_ms, customer.churned_ms = record.instant("active_from"), record.instant("churned_at")
+        products = record.get("products")
+        assert products is None or isinstance(products, list)
+        customer.listed = None if products is None else frozenset(products)
+    for customer in customers.values():
+        _complete(customer)
+    return list(customers.values())
+
+
+def _complete(customer: Customer) -> None:
+    """Put the purchases in order and say from them what the account's own record left open."""
+    customer.purchases.sort(key=lambda deal: (when(deal), deal.id))
+    if customer.purchases:
+        first = customer.purchases[0]
+        if not customer.rep and not customer.team:
+            customer.rep, customer.team = first.rep, first.team
+        if customer.from_ms is None:
+            customer.from_ms = when(first)
+        customer.repeats = any(when(deal) - when(first) <= NINETY_DAYS_MS for deal in customer.purchases[1:])
+        customer.expanding = {
+            number
+            for number, deal in enumerate(customer.purchases)
+            if number and _expands(deal, customer.purchases[:number])
+        }
+    if customer.churned_ms is not None and customer.churned_ms <= (customer.from_ms or customer.churned_ms):
+        customer.churned_ms = None
+
+
+def _expands(deal: WonDeal, earlier: Sequence[WonDeal]) -> bool:
+    """Say whether it has a product none of the earlier ones had, or more amount than the last of them."""
+    had = {product for each in earlier for product in each.products}
+    in_currency = [each.own_amount for each in earlier if each.currency == deal.currency]
+    return bool(set(deal.products) - had) or (bool(in_currency) and deal.own_amount > in_currency[-1])
+
+
+def feedback_of(record: Record) -> Feedback | None:
+    received_ms, score, kind = record.instant("received_at"), record.get("score"), record.text("kind")
+    if received_ms is None or score is None or not kind:
+        return None
+    scale = record.text("scale") or {"csat": "1-5", "pulse": "1-5"}.get(kind, "0-10")
+    exact = Fraction(Decimal(str(score)))
+    return Feedback(record.text("rep_id"), record.text("team_id"), kind, exact, scale, received_ms)
+
+
+def spend_of(record: Record, floor: Floor) -> Iterator[SpendOfDay]:
+    """Spread the amount over its days; what does not divide goes to the first ones, a unit each."""
+    currency = record.text("currency") or floor.currency
+    amount = record.get("amount")
+    if amount is None or currency != floor.currency:
+        return
+    unit = 10 ** MINOR_DIGITS[currency]
+    units = round(Fraction(Decimal(str(amount))) * unit)
+    first, end = (_day(record.get(name)) for name in ("from", "to"))
+    days = [first + timedelta(days=n) for n in range((end - first).days)] if first and end else []
+    if days:
+        times_ms = [_midnight(day, floor) for day in days]
+    elif first:
+        times_ms = [_midnight(first, floor)]
+    else:
+        recorded_ms = record.instant("recorded_at")
+        times_ms = [] if recorded_ms is None else [recorded_ms]
+    for number, time_ms in enumerate(times_ms):
+        each = units // len(times_ms) + (1 if number < units % len(times_ms) else 0)
+        yield SpendOfDay(record.text("rep_id"), record.text("team_id"), time_ms, Fraction(each, unit))
+
+
+def _day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))
+
+
+def _midnight(day: date, floor: Floor) -> int:
+    return instant_of(datetime(day.year, day.month, day.day), floor)  # noqa: DTZ001 - a wall time is meant
+
+
+# ---- their numbers --------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """Everything that is counted of one key in one span."""
+
+    new: int = 0
+    repeating: int = 0
+    after_first: int = 0
+    buyers: set[str] = field(default_factory=set)
+    expansion: Fraction = Fraction(0)
+    at_start: int = 0
+    retained: int = 0
+    revenue: Fraction = Fraction(0)
+    with_cost: Fraction = Fraction(0)
+    cost: Fraction = Fraction(0)
+    spend: Fraction = Fraction(0)
+    answers: dict[str, list[Feedback]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass
+class CustomerBooks:
+    customers: list[Customer] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    spend: list[SpendOfDay] = field(default_factory=list)
+
+
+class Owned(Protocol):
+    @property
+    def rep(self) -> str: ...
+    @property
+    def team(self) -> str: ...
+
+
+def key_of(owned: Owned, level: str) -> str:
+    return {"floor": "", "team": owned.team or NOBODY, "rep": owned.rep or NOBODY}[level]
+
+
+def keys_of(books: CustomerBooks, level: str) -> set[str]:
+    known = [customer for customer in books.customers if customer.from_ms is not None]
+    owned: list[Owned] = [*known, *books.feedback, *books.spend]
+    return {key_of(each, level) for each in owned}
+
+
+def tallies(
+    books: CustomerBooks, deals: Sequence[WonDeal], level: str, span: Span
+) -> defaultdict[str, Tally]:
+    found: defaultdict[str, Tally] = defaultdict(Tally)
+    for customer in books.customers:
+        _tally_purchases(customer, found, level, span)
+        tally = found[key_of(customer, level)]
+        tally.at_start += customer.is_active(span.start_ms)
+        tally.retained += customer.is_active(span.start_ms) and customer.is_active(span.end_ms)
+    for deal in deals:
+        if deal.status == "won" and span.holds(when(deal)):
+            tally = found[key_of(deal, level)]
+            tally.revenue += deal.amount
+            if deal.cost is not None:
+                tally.with_cost += deal.amount
+                tally.cost += deal.cost
+    for spend in books.spend:
+        if span.holds(spend.time_ms):
+            found[key_of(spend, level)].spend += spend.amount
+    for answer in books.feedback:
+        if span.holds(answer.time_ms):
+            found[key_of(answer, level)].answers[answer.kind].append(answer)
+    return found
+
+
+def _tally_purchases(customer: Customer, found: defaultdict[str, Tally], level: str, span: Span) -> None:
+    for number, deal in enumerate(customer.purchases):
+        if not span.holds(when(deal)):
+            continue
+        tally = found[key_of(deal, level)]
+        tally.buyers.add(customer.id)
+        if number == 0:
+            tally.new += 1
+            tally.repeating += customer.repeats
+        else:
+            tally.after_first += 1
+            tally.expansion += deal.amount if number in customer.expanding else 0
+
+
+def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction | None:
+    return Fraction(numerator) / denominator if denominator else None
+
+
+def numbers_of(tally: Tally) -> Numbers:
+    retention = _ratio(tally.retained, tally.at_start)
+    numbers: dict[str, Fraction | int | None] = {
+        "new_customers": tally.new,
+        "buying_customers": len(tally.buyers),
+        "average_basket": _ratio(tally.revenue, len(tally.buyers)),
+        "deals_after_first_sale": tally.after_first,
+        "repeat_customers": tally.repeating,
+        "repeat_purchase_rate": _ratio(tally.repeating, tally.new),
+        "customers_at_start": tally.at_start,
+        "customers_retained": tally.retained,
+        "customer_retention": retention,
+        "customer_churn": None if retention is None else 1 - retention,
+        "customers_lost": tally.at_start - tally.retained,
+        "expansion_revenue": tally.expansion,
+        "spend": tally.spend,
+        "cac": _ratio(tally.spend, tally.new),
+        "revenue_with_cost": tally.with_cost,
+        "gross_profit": tally.with_cost - tally.cost,
+        "gross_margin": _ratio(tally.with_cost - tally.cost, tally.with_cost),
+        "gross_margin_coverage": _ratio(tally.with_cost, tally.revenue),
+    } | _feedback_numbers(tally.answers)
+    return {(kpi, None): None if number is None else Fraction(number) for kpi, number in numbers.items()}
+
+
+def _feedback_numbers(answers: Mapping[str, list[Feedback]]) -> dict[str, Fraction | int | None]:
+    csat, pulse = answers.get("csat", []), answers.get("pulse", [])
+    satisfied = sum(answer.score >= 4 for answer in csat)
+    numbers: dict[str, Fraction | int | None] = {
+        "csat_responses": len(csat),
+        "csat_satisfied": satisfied,
+        "csat": _ratio(satisfied, len(csat)),
+        "pulse_responses": len(pulse),
+        "pulse_total": None,
+        "pulse": None,
+    }
+    if len(pulse) >= 5:
+        total = sum((_scaled(answer) for answer in pulse), Fraction(0))
+        numbers["pulse_total"], numbers["pulse"] = total, total / len(pulse)
+    for kind, at_least in (("nps", 1), ("enps", 5)):
+        scores = [answer.score for answer in answers.get(kind, [])]
+        balance = sum(score >= 9 for score in scores) - sum(score <= 6 for score in scores)
+        numbers[f"{kind}_responses"] = len(scores)
+        numbers[kind] = Fraction(100 * balance, len(scores)) if len(scores) >= at_least else None
+    return numbers
+
+
+def _scaled(answer: Feedback) -> Fraction:
+    low, high = (int(end) for end in answer.scale.split("-"))
+    return (answer.score - low) / (high - low)
+
+
+def present_numbers(books: CustomerBooks, level: str, as_of_ms: int) -> dict[str, Numbers]:
+    """Return what is so at the instant, by key."""
+    active: defaultdict[str, int] = defaultdict(int)
+    products: defaultdict[str, int] = defaultdict(int)
+    for customer in books.customers:
+        key = key_of(customer, level)
+        active[key] += customer.is_active(as_of_ms)
+        if customer.is_active(as_of_ms):
+            products[key] += customer.products(as_of_ms)
+    return {
+        key: {
+            ("active_customers", None): Fraction(count),
+            ("products_per_customer", None): _ratio(products[key], count),
+        }
+        for key, count in active.items()
+    }
