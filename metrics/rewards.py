@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -49,10 +49,15 @@ class RewardReport:
     standings: tuple[Standing, ...] = ()
     contests: tuple[ContestStanding, ...] = ()
     commissions: tuple[CommissionEstimate, ...] = ()
+    """Those that everybody may see; the others are in no report."""
 
-    def public_commissions(self) -> tuple[CommissionEstimate, ...]:
-        """Return what everybody may see; the rest is for the rep alone."""
-        return tuple(estimate for estimate in self.commissions if estimate.plan.visible == "all")
+
+class _Ask(NamedTuple):
+    """One KPI at one level over a window of its own."""
+
+    level: str
+    kpi: str
+    window: Window
 
 
 class RewardTaker:
@@ -65,14 +70,28 @@ class RewardTaker:
         self._beside = Snapshotter(replace(config, keys_per_level_max=sys.maxsize))
 
     def take(self, image: PaneImage, snapshot: KpiSnapshot, kept: Kept) -> RewardReport:
-        rules, as_of_ms = self._rules, snapshot.as_of_ms
+        """Return the report for everybody: of commissions, those that everybody may see."""
+        as_of_ms = snapshot.as_of_ms
+        plans = [parts for parts in self._parts(as_of_ms) if parts[-1].version.visible == "all"]
+        contests = self._rules.contests
+        asks = [
+            *(_Ask(c.level, c.kpi, w) for c in contests if c.id not in kept and (w := c.window_at(as_of_ms))),
+            *_asks_of(plans),
+        ]
+        own = self._over(image, as_of_ms, asks)
         return RewardReport(
             as_of_ms,
             snapshot.reporting_currency,
-            tuple(self._standing(board, image, snapshot) for board in rules.leaderboards),
-            tuple(self._contest(contest, image, as_of_ms, kept) for contest in rules.contests),
-            tuple(self._commissions(image, as_of_ms)),
+            tuple(self._standing(board, image, snapshot) for board in self._rules.leaderboards),
+            tuple(_contest(contest, own, as_of_ms, kept) for contest in contests),
+            tuple(self._estimate(parts, own) for parts in plans if own is not None),
         )
+
+    def commissions(self, image: PaneImage, as_of_ms: int) -> tuple[CommissionEstimate, ...]:
+        """Return the estimates of every plan, for who knows which rep is asking."""
+        plans = list(self._parts(as_of_ms))
+        own = self._over(image, as_of_ms, _asks_of(plans))
+        return tuple(self._estimate(parts, own) for parts in plans if own is not None)
 
     def _standing(self, board: Leaderboard, image: PaneImage, snapshot: KpiSnapshot) -> Standing:
         shown = board.level in self._config.levels and board.window in self._config.windows
@@ -81,31 +100,25 @@ class RewardTaker:
             snapshot = self._beside.take_kpis(image, snapshot.as_of_ms, filters=filters)
         return standing_of(board, snapshot)
 
-    def _contest(self, contest: Contest, image: PaneImage, as_of_ms: int, kept: Kept) -> ContestStanding:
-        if contest.id in kept:
-            return ContestStanding(contest, Stage.FINAL, as_of_ms, (), kept[contest.id])
-        window = contest.window_at(as_of_ms)
-        if window is None:
-            return ContestStanding(contest, Stage.UPCOMING, as_of_ms, ())
-        own = self._over(image, as_of_ms, contest.level, contest.kpi, window)
-        return contest_standing(contest, own)
+    def _over(self, image: PaneImage, as_of_ms: int, asks: Sequence[_Ask]) -> KpiSnapshot | None:
+        """Answer all asks by one snapshot; None when there is nothing to ask."""
+        if not asks:
+            return None
+        levels = tuple(dict.fromkeys(ask.level for ask in asks))
+        kpis = tuple(dict.fromkeys(ask.kpi for ask in asks))
+        windows = {ask.window.name: ask.window for ask in asks}
+        filters = Filters(levels=levels, kpis=kpis, windows=())
+        return self._beside.take_kpis(image, as_of_ms, filters=filters, extra_windows=tuple(windows.values()))
 
-    def _over(self, image: PaneImage, as_of_ms: int, level: str, kpi: str, window: Window) -> KpiSnapshot:
-        filters = Filters(levels=(level,), kpis=(kpi,), windows=())
-        return self._beside.take_kpis(image, as_of_ms, filters=filters, extra_windows=(window,))
-
-    def _commissions(self, image: PaneImage, as_of_ms: int) -> Iterator[CommissionEstimate]:
+    def _parts(self, as_of_ms: int) -> Iterator[tuple[PlanPart, ...]]:
         for plan in self._rules.plans:
-            parts = plan.parts_at(as_of_ms, self._config.calendar)
-            if parts:
-                yield self._estimate(parts, image, as_of_ms)
+            if parts := plan.parts_at(as_of_ms, self._config.calendar):
+                yield parts
 
-    def _estimate(self, parts: Sequence[PlanPart], image: PaneImage, as_of_ms: int) -> CommissionEstimate:
-        amounts: list[tuple[PlanVersion, dict[str, float]]] = []
-        for part in parts:
-            own = self._over(image, as_of_ms, "rep", part.version.kpi, part.window)
-            found, _ = values_in(own, part.version.kpi, "rep", part.window.name)
-            amounts.append((part.version, found))
+    def _estimate(self, parts: Sequence[PlanPart], own: KpiSnapshot) -> CommissionEstimate:
+        amounts = [
+            (part.version, values_in(own, part.version.kpi, "rep", part.window.name)[0]) for part in parts
+        ]
         plan = parts[-1].version
         reps = sorted(set().union(*(found for _, found in amounts)))
         by_rep = {
@@ -119,8 +132,16 @@ class RewardTaker:
         return CommissionEstimate(plan, parts[0].start_ms, by_rep)
 
 
-def with_kept(standing: ContestStanding, result: Mapping[str, JsonValue]) -> ContestStanding:
-    return replace(standing, stage=Stage.FINAL, entries=(), frozen=result)
+def _asks_of(plans: Iterable[Sequence[PlanPart]]) -> list[_Ask]:
+    return [_Ask("rep", part.version.kpi, part.window) for parts in plans for part in parts]
+
+
+def _contest(contest: Contest, own: KpiSnapshot | None, as_of_ms: int, kept: Kept) -> ContestStanding:
+    if contest.id in kept:
+        return ContestStanding(contest, Stage.FINAL, as_of_ms, (), kept[contest.id])
+    if own is None or contest.window_at(as_of_ms) is None:
+        return ContestStanding(contest, contest.stage_at(as_of_ms), as_of_ms, ())
+    return contest_standing(contest, own)
 
 
 def to_be_kept(report: RewardReport) -> Iterator[ContestStanding]:
@@ -162,7 +183,7 @@ def reward_gauges(report: RewardReport) -> Iterator[Gauge]:
         "salesfloor_rep_commission_estimate",
         "Estimated commission of the running period, of plans that everybody may see.",
         "",
-        tuple(_commission_block(each, report.currency) for each in report.public_commissions()),
+        tuple(_commission_block(each, report.currency) for each in report.commissions),
     )
 
 

@@ -23,7 +23,7 @@ def contests_answer(report: RewardReport) -> Json:
 
 
 def commissions_answer(report: RewardReport) -> Json:
-    return _answer(report, "commissions", (_estimate(each) for each in report.public_commissions()))
+    return _answer(report, "commissions", (_estimate(each) for each in report.commissions))
 
 
 ANSWERS_OF = {

@@ -14,7 +14,7 @@ from metrics.commission import Plan, PlanVersion, Tier
 from metrics.contest import Contest, result_of
 from metrics.leaderboard import Leaderboard
 from metrics.panes import Cell
-from metrics.rewards import RewardRules
+from metrics.rewards import RewardRules, RewardTaker
 from metrics.service import SnapshotService
 from metrics.snapshot import SnapshotConfig
 from metrics.web.app import create_app
@@ -85,7 +85,9 @@ def test_a_commission_is_for_the_rep_alone_unless_the_plan_says_all() -> None:
     shown = service_of(reader, clock, replace(RULES, plans=(Plan("std", (replace(PLAN, visible="all"),)),)))
     assert hidden.beside is not None
     assert shown.beside is not None
-    assert hidden.beside.rewards.commissions[0].by_rep == {"ann": Decimal("10.00")}
+    assert hidden.beside.rewards.commissions == ()
+    (for_who_asks,) = RewardTaker(SnapshotConfig(), RULES).commissions(hidden.image(), THURSDAY_NOON_MS)
+    assert for_who_asks.by_rep == {"ann": Decimal("10.00")}
     assert commissions_answer(hidden.beside.rewards)["commissions"] == []
     assert "commission" not in hidden.exposition(openmetrics=False).body.decode()
     (estimate,) = told(commissions_answer(shown.beside.rewards))["commissions"]
