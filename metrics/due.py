@@ -30,6 +30,9 @@ class Due(NamedTuple):
 
 NOTHING_DUE: Final = Due(Fraction(0), Fraction(0), Fraction(0))
 
+PlacedCells = Callable[[NDArray[np.int64]], Sequence[Cell]]
+"""Numbers of cells -> the cells they count in at the instant: in the team the rep is in then."""
+
 UnitOf = Callable[[Cell], Fraction | None]
 """What a minor unit of a cell's currency is worth in the reporting currency; None without a rate."""
 
@@ -37,13 +40,13 @@ UnitOf = Callable[[Cell], Fraction | None]
 class DueAmounts:
     """What is open at one instant, by the day it is due."""
 
-    def __init__(self, log: PaneLog, cells: Sequence[Cell], as_of_ms: int, unit_of: UnitOf) -> None:
+    def __init__(self, log: PaneLog, as_of_ms: int, placed: PlacedCells, unit_of: UnitOf) -> None:
         low, high = min(_FIRST_KEYS), max(_FIRST_KEYS) + date.max.toordinal()
         picked = np.flatnonzero((log.key >= low) & (log.key <= high) & (log.start_ms < as_of_ms))
         self._key = log.key[picked].astype(np.int64)
         self._cell = log.cell[picked].astype(np.int64)
         self._value: NDArray[np.int64] = log.value[picked]
-        self._cells = cells
+        self._placed = placed
         self._unit_of = unit_of
         self._found: dict[tuple[date, date], list[tuple[Cell, Due]]] = {}
         self._by_label: dict[tuple[date, date, str], dict[str, Due]] = {}
@@ -70,13 +73,16 @@ class DueAmounts:
                 hit = (self._key >= first + start.toordinal()) & (self._key < first + end.toordinal())
                 for cell, value in zip(self._cell[hit].tolist(), self._value[hit].tolist(), strict=True):
                     sums.setdefault(cell, [0] * len(_FIRST_KEYS))[column] += value
+            places = self._placed(np.array(list(sums), dtype=np.int64))
             self._found[start, end] = [
-                (self._cells[cell], due) for cell, each in sums.items() if (due := self._valued(cell, each))
+                (place, due)
+                for place, each in zip(places, sums.values(), strict=True)
+                if (due := self._valued(place, each))
             ]
         return self._found[start, end]
 
-    def _valued(self, cell: int, sums: Sequence[int]) -> Due | None:
-        unit = self._unit_of(self._cells[cell])
+    def _valued(self, cell: Cell, sums: Sequence[int]) -> Due | None:
+        unit = self._unit_of(cell)
         if unit is None or not any(sums):
             return None
         whole, millionths, commit, best_case = sums

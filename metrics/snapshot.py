@@ -27,7 +27,7 @@ from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
 from metrics.rates import Valued, valued
 from metrics.reference import Reference, Target
 from metrics.segments import Segments
-from metrics.sums import HistogramRows
+from metrics.sums import HistogramRows, Index
 from metrics.target_snapshot import Ask, TargetBook
 from metrics.targets import TargetRules
 from metrics.windows import WINDOW_NAMES, Window
@@ -166,8 +166,12 @@ class Snapshotter:
             exponent = exponent_of(cell.currency)
             return None if rate is None or exponent is None else rate / 10**exponent
 
+        def placed(cells: Index) -> list[Cell]:
+            places = self._knowing(image).places
+            return [places.cells[i] for i in places.flows(cells, np.full(len(cells), as_of_ms - 1)).tolist()]
+
         def due_amounts() -> DueAmounts:
-            return DueAmounts(image.log, image.cells, as_of_ms, unit_of)
+            return DueAmounts(image.log, as_of_ms, placed, unit_of)
 
         found = self._targets.standings(image.references, as_of_ms, ask, due_amounts)
         return replace(

@@ -103,7 +103,7 @@ class TargetBook:
 
     def _planned(self, references: tuple[Reference, ...]) -> _Plan:
         if self._plan is None or self._plan.references != references:
-            targets, problems = plan_targets(self._settings, references, self._rules, {})
+            targets, problems = plan_targets(self._settings, references, self._rules)
             targets.sort(key=_order)
             self._plan = _Plan(references, targets, problems)
         return self._plan

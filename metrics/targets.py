@@ -19,6 +19,7 @@ from metrics.labels import label_value
 from metrics.money import exponent_of
 from metrics.pacing import Progress
 from metrics.periods import Period, YearNamedBy, parse_period
+from metrics.rates import Rates
 from metrics.reference import Reference, ReferenceProblem, RosterSpell, Target
 
 FORECAST_KPI: Final = "revenue"
@@ -150,13 +151,10 @@ def plan_targets(
     targets: Iterable[Target],
     references: Iterable[Reference],
     rules: TargetRules,
-    rate_of: Mapping[str, Fraction],
 ) -> tuple[list[PlannedTarget], list[ReferenceProblem]]:
-    """Check every target. `targets` come from the settings; a reference record of the same id replaces one.
-
-    `rate_of` values a unit of each currency in the reporting one.
-    """
+    """Check every target. `targets` come from the settings; a record of the same id replaces one."""
     references = list(references)
+    rates = Rates(references, rules.currency, rules.calendar)
     by_id = {target.id: target for target in targets}
     by_id |= {record.id: record for record in references if isinstance(record, Target)}
     began_on = _first_days(references)
@@ -165,25 +163,22 @@ def plan_targets(
     for target in by_id.values():
         if target.value is None:
             continue
-        found = why_unusable(target, rules) or _without_rate(target, rules, rate_of)
+        found = why_unusable(target, rules)
         if found is not None:
-            problems.append(
-                ReferenceProblem(target.id, f"{found[0]} = {shown_field(target, found[0])}: {found[1]}")
-            )
+            field, why = found
+            problems.append(ReferenceProblem(target.id, f"{field} = {shown_field(target, field)}: {why}"))
             continue
-        planned.append(_planned(target, rules, rate_of, began_on))
+        usable = _planned(target, rules, rates, began_on)
+        if usable is None:
+            ours = rules.currency
+            problem = (
+                f"currency = {target.currency!r}: there is no rate into {ours} on the first day of"
+                f" {target.period}; send sales.rate.set, or give the target in {ours}"
+            )
+            problems.append(ReferenceProblem(target.id, problem))
+            continue
+        planned.append(usable)
     return planned, problems
-
-
-def _without_rate(
-    target: Target, rules: TargetRules, rate_of: Mapping[str, Fraction]
-) -> tuple[str, str] | None:
-    if target.currency in (None, rules.currency) or target.currency in rate_of:
-        return None
-    return (
-        "currency",
-        f"there is no rate into {rules.currency}; set one, or give the target in {rules.currency}",
-    )
 
 
 def shown_field(target: Target, field: str) -> str:
@@ -192,13 +187,15 @@ def shown_field(target: Target, field: str) -> str:
 
 
 def _planned(
-    target: Target, rules: TargetRules, rate_of: Mapping[str, Fraction], began_on: Mapping[str, date | None]
-) -> PlannedTarget:
+    target: Target, rules: TargetRules, rates: Rates, began_on: Mapping[str, date | None]
+) -> PlannedTarget | None:
+    """Return the target, its money valued on its period's first day; None without a rate for that."""
     period = parse_period(target.period, rules.calendar, year_named_by=rules.year_named_by)
     start_ms, end_ms = period.bounds_ms(rules.calendar)
     assert target.value is not None
-    foreign = target.currency not in (None, rules.currency)
-    rate = rate_of[target.currency] if foreign and target.currency else Fraction(1)
+    rate = Fraction(1) if target.currency is None else rates.rate(target.currency, start_ms)
+    if rate is None:
+        return None
     return PlannedTarget(
         record=target,
         kpi=rules.catalogue[target.kpi],

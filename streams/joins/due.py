@@ -30,10 +30,17 @@ class DueJoin:
         self._due = rules.due
         self._deals_of_stage: dict[str, set[str]] = {}
         """Deals that take their probability from their stage."""
+        self._records: dict[str, dict[str, Stage]] = {}
+        """Records of a stage that give a probability."""
 
     def learn(self, change: FactChange, facts: Facts) -> Iterable[str]:
         if change.kind is EntityKind.REFERENCE:
             stages = {fact.stage for fact in (change.before, change.after) if type(fact) is Stage}
+            for stage in stages:
+                records = self._records.setdefault(stage, {})
+                records.pop(change.id, None)
+                if type(change.after) is Stage and change.after.probability is not None:
+                    records[change.id] = change.after
             return [deal for stage in stages for deal in self._deals_of_stage.get(stage, ())]
         if change.kind is not EntityKind.DEAL:
             return ()
@@ -49,7 +56,7 @@ class DueJoin:
             return []
         if deal.closed_at_ms is not None and deal.closed_at_ms <= deal.opened_at_ms:
             return []
-        probability = self._probability(deal, facts)
+        probability = self._probability(deal)
         whole, millionths = divmod(deal.amount_minor * round(probability * _MILLION), _MILLION)
         amounts = (
             (WEIGHTED, whole),
@@ -66,11 +73,16 @@ class DueJoin:
             joined.append(Joined(cell, deal.closed_at_ms, {key: -value for key, value in values.items()}))
         return joined
 
-    def _probability(self, deal: DealFact, facts: Facts) -> float:
-        """Return the deal's own probability, else its stage's: from a record, else from the settings."""
+    def _probability(self, deal: DealFact) -> float:
+        """Return the deal's own probability, else its stage's: from a record, else from the settings.
+
+        As in the weighted pipeline, of several pipelines with such a stage the first by name decides.
+        """
         if deal.probability is not None:
             return deal.probability
-        record = facts.stage(deal.pipeline, deal.stage)
-        if record is not None and record.probability is not None:
-            return record.probability
+        records = self._records.get(deal.stage)
+        if records:
+            first = min(records.values(), key=lambda record: record.pipeline or "")
+            assert first.probability is not None
+            return first.probability
         return self._stage_probability.get(deal.stage, 0.0)

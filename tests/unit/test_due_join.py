@@ -86,15 +86,17 @@ def test_what_was_due_is_taken_back_when_the_deal_closes() -> None:
     assert world.due() == [(50, everything), (90, dict.fromkeys(everything, -100))]
 
 
-def test_a_stages_record_beats_the_settings_and_the_pipelines_own_beats_that() -> None:
+def test_a_stages_record_beats_the_settings_and_the_first_pipelines_beats_the_others() -> None:
     world = World()
-    world.put(EntityKind.DEAL, "D", deal(stage="offer", pipeline="north", amount=100))
+    world.put(EntityKind.DEAL, "D", deal(stage="offer", amount=100))
     assert world.due()[0][1]["weighted"] == 50
-    assert world.stage("offer", 0.25) == ["D"]
+    assert world.stage("offer", 0.25, "south") == ["D"]
     assert world.due()[0][1]["weighted"] == 25
     assert world.stage("offer", 0.75, "north") == ["D"]
     assert world.due()[0][1]["weighted"] == 75
     world.stage("offer", None, "north")
+    assert world.due()[0][1]["weighted"] == 25
+    world.stage("offer", None, "south")
     assert world.due()[0][1]["weighted"] == 50
 
 

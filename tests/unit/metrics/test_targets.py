@@ -12,7 +12,7 @@ from metrics.calendar import Calendar
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.pacing import Pacing
 from metrics.panes import Cell, Resolution
-from metrics.reference import Reference, RosterSpell, Target
+from metrics.reference import Rate, Reference, RosterSpell, Target
 from metrics.snapshot import Filters, SnapshotConfig, take_snapshot
 from tests.panes import FakeReader, Row
 
@@ -287,6 +287,33 @@ def test_a_target_that_cannot_be_used_is_told_and_the_others_stand(target: Targe
     assert said in problem.problem
     assert problem.record == target.id
     assert [standing.target.record for standing in snapshot.targets] == [REVENUE]
+
+
+def test_a_target_in_another_currency_is_valued_on_its_periods_first_day() -> None:
+    target = Target("revenue", "floor", "", "2026-11", Decimal(2000), "USD")
+    rates = [
+        Rate("USD", Decimal("0.9"), date(2026, 10, 1)),
+        Rate("USD", Decimal("0.8"), date(2026, 11, 1)),
+        Rate("USD", Decimal("0.7"), date(2026, 11, 2)),
+    ]
+    assert figures(target, *rates)["quota"] == 1600
+    problems = taken(target, rates[2]).reference_problems
+    assert "there is no rate into EUR on the first day of 2026-11" in problems[0].problem
+
+
+def test_open_deals_due_count_where_their_rep_is_now_and_at_the_rate_of_now() -> None:
+    usd = Cell(rep="Ann", currency="USD")
+    spells = [
+        RosterSpell("Ann", team_id="Nord", active_from=date(2026, 1, 1), active_to=date(2026, 11, 10)),
+        RosterSpell("Ann", team_id="Sued", active_from=date(2026, 11, 10)),
+    ]
+    rates = [Rate("USD", Decimal("0.9"), date(2026, 1, 1)), Rate("USD", Decimal("0.5"), date(2026, 11, 18))]
+    targets = [Target("revenue", "team", team, "2026-11", Decimal(1), "EUR") for team in ("Nord", "Sued")]
+    rows = [due(date(2026, 11, 30), 20_000, usd, since_ms=ms(2026, 3, 1)), Row(ms(2026, 3, 1), usd, "open")]
+    snapshot = taken(*targets, *spells, *rates, rows=rows)
+    assert {each.target.label: each.figures["forecast_weighted"] for each in snapshot.targets} == {
+        "Nord": 0, "Sued": 100,
+    }  # fmt: skip
 
 
 def test_a_withdrawn_target_is_gone_without_a_word() -> None:
