@@ -28,13 +28,14 @@ class Due(NamedTuple):
     best_case: Fraction
 
 
+_Sums = list[int]
 NOTHING_DUE: Final = Due(Fraction(0), Fraction(0), Fraction(0))
 
 PlacedCells = Callable[[NDArray[np.int64]], Sequence[Cell]]
 """Numbers of cells -> the cells they count in at the instant: in the team the rep is in then."""
 
-UnitOf = Callable[[Cell], Fraction | None]
-"""What a minor unit of a cell's currency is worth in the reporting currency; None without a rate."""
+UnitOf = Callable[[str], Fraction | None]
+"""What a minor unit of a currency is worth in the reporting currency; None without a rate."""
 
 
 class DueAmounts:
@@ -48,42 +49,44 @@ class DueAmounts:
         self._value: NDArray[np.int64] = log.value[picked]
         self._placed = placed
         self._unit_of = unit_of
-        self._found: dict[tuple[date, date], list[tuple[Cell, Due]]] = {}
+        self._per_period: dict[tuple[date, date], list[tuple[Cell, _Sums]]] = {}
         self._by_label: dict[tuple[date, date, str], dict[str, Due]] = {}
 
     def of(self, level: str, label: str, start: date, end: date) -> Due:
         """Return what is due on the days [start, end) for a key of a level; the floor has no label."""
         wanted = (start, end, level)
         if wanted not in self._by_label:
-            self._by_label[wanted] = self._summed(level, start, end)
+            self._by_label[wanted] = self._valued(level, start, end)
         return self._by_label[wanted].get(label, NOTHING_DUE)
 
-    def _summed(self, level: str, start: date, end: date) -> dict[str, Due]:
+    def _valued(self, level: str, start: date, end: date) -> dict[str, Due]:
         found: dict[str, Due] = {}
-        for cell, due in self._per_cell(start, end):
-            label = "" if level == "floor" else label_value(getattr(cell, level))
-            held = found.get(label, NOTHING_DUE)
-            found[label] = Due(*(a + b for a, b in zip(held, due, strict=True)))
+        for (label, currency), (whole, millionths, commit, best_case) in self._summed(
+            level, start, end
+        ).items():
+            unit = self._unit_of(currency)
+            if unit is not None:
+                weighted = Fraction(whole * _MILLION + millionths, _MILLION) * unit
+                held, due = found.get(label, NOTHING_DUE), (weighted, commit * unit, best_case * unit)
+                found[label] = Due(*(a + b for a, b in zip(held, due, strict=True)))
         return found
 
-    def _per_cell(self, start: date, end: date) -> list[tuple[Cell, Due]]:
-        if (start, end) not in self._found:
-            sums: dict[int, list[int]] = {}
+    def _summed(self, level: str, start: date, end: date) -> dict[tuple[str, str], _Sums]:
+        """Return sums in minor units by label and currency."""
+        found: dict[tuple[str, str], _Sums] = {}
+        for cell, sums in self._per_cell(start, end):
+            label = "" if level == "floor" else label_value(getattr(cell, level))
+            held = found.get((label, cell.currency))
+            found[label, cell.currency] = [a + b for a, b in zip(held, sums, strict=True)] if held else sums
+        return found
+
+    def _per_cell(self, start: date, end: date) -> list[tuple[Cell, _Sums]]:
+        if (start, end) not in self._per_period:
+            sums: dict[int, _Sums] = {}
             for column, first in enumerate(_FIRST_KEYS):
                 hit = (self._key >= first + start.toordinal()) & (self._key < first + end.toordinal())
                 for cell, value in zip(self._cell[hit].tolist(), self._value[hit].tolist(), strict=True):
                     sums.setdefault(cell, [0] * len(_FIRST_KEYS))[column] += value
             places = self._placed(np.array(list(sums), dtype=np.int64))
-            self._found[start, end] = [
-                (place, due)
-                for place, each in zip(places, sums.values(), strict=True)
-                if (due := self._valued(place, each))
-            ]
-        return self._found[start, end]
-
-    def _valued(self, cell: Cell, sums: Sequence[int]) -> Due | None:
-        unit = self._unit_of(cell)
-        if unit is None or not any(sums):
-            return None
-        whole, millionths, commit, best_case = sums
-        return Due((whole + Fraction(millionths, _MILLION)) * unit, commit * unit, best_case * unit)
+            self._per_period[start, end] = list(zip(places, sums.values(), strict=True))
+        return self._per_period[start, end]

@@ -161,9 +161,9 @@ class Snapshotter:
                 image, as_of_ms, filters=wanted, strict=strict, extra_windows=asked.windows
             )
 
-        def unit_of(cell: Cell) -> Fraction | None:
-            rate = self._knowing(image).rates.rate(cell.currency, as_of_ms - 1)
-            exponent = exponent_of(cell.currency)
+        def unit_of(currency: str) -> Fraction | None:
+            rate = self._knowing(image).rates.rate(currency, as_of_ms - 1)
+            exponent = exponent_of(currency)
             return None if rate is None or exponent is None else rate / 10**exponent
 
         def placed(cells: Index) -> list[Cell]:

@@ -69,6 +69,8 @@ class TargetBook:
         self._rules = rules
         self._weights = DayWeights(rules.calendar, pacing)
         self._plan: _Plan | None = None
+        self._nature: dict[str, tuple[bool, bool]] = {}
+        """KPI -> whether it can be paced, and whether it is 0 for somebody who did nothing."""
 
     def standings(
         self,
@@ -109,9 +111,12 @@ class TargetBook:
         return self._plan
 
     def _standing(self, target: PlannedTarget, numbers: "_Numbers", progress: Progress) -> TargetStanding:
-        catalogue = self._rules.catalogue
-        paced = can_be_paced(target.kpi, catalogue)
-        actual = numbers.of(target, empty=Fraction(0) if is_sum(target.kpi, catalogue) else None)
+        name = target.kpi.name
+        if name not in self._nature:
+            catalogue = self._rules.catalogue
+            self._nature[name] = can_be_paced(target.kpi, catalogue), is_sum(target.kpi, catalogue)
+        paced, sums = self._nature[name]
+        actual = numbers.of(target, empty=Fraction(0) if sums else None)
         figures = figures_of(target, actual, progress, paced=paced)
         return TargetStanding(target, {name: float(figure) for name, figure in figures.items()})
 
