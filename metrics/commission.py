@@ -69,7 +69,8 @@ class Plan:
         for version, end in zip(valid, ends, strict=True):
             start_ms = calendar.instant_ms(max(start, version.valid_from))
             end_ms = time_ms if end is None else calendar.instant_ms(end)
-            if start_ms < end_ms:
+            # The version in force is there from its first instant on, when nothing is earned yet.
+            if start_ms < end_ms or end is None:
                 parts.append(PlanPart(version, start_ms, end_ms))
         return tuple(parts)
 
