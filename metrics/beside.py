@@ -14,6 +14,9 @@ from metrics.conversion_gauges import conversion_gauge_labels, conversion_gauges
 from metrics.conversion_windows import business_open
 from metrics.gauges import Gauge, GaugeBlock
 from metrics.kpi_snapshot import KpiSnapshot
+from metrics.panes import Cell
+from metrics.places import Places
+from metrics.reference import Reference
 from metrics.rewards import (
     Kept,
     RewardReport,
@@ -22,6 +25,7 @@ from metrics.rewards import (
     reward_gauge_labels,
     reward_gauges,
 )
+from metrics.roster import Roster
 from metrics.snapshot import PaneImage, SnapshotConfig
 
 
@@ -69,11 +73,21 @@ class BesideTaker:
         calendar, hours = config.calendar, rules.hours
         self._hours = BusinessHours(calendar) if hours is None else BusinessHours(calendar, hours)
 
+        self._places: tuple[tuple[Cell, ...], tuple[Reference, ...], Places] | None = None
+
+    def _placed(self, image: PaneImage) -> Places:
+        """Return where the roster puts the cells; kept until one of them changes."""
+        kept = self._places
+        if kept is None or kept[0] != image.cells or kept[1] != image.references:
+            places = Places(image.cells, Roster(image.references, self._config.calendar))
+            kept = self._places = (image.cells, image.references, places)
+        return kept[2]
+
     def take(self, image: PaneImage, snapshot: KpiSnapshot, kept: Kept) -> BesideReport:
         config = self._config
         conversion = count_conversions(
-            image.cells, image.log, image.resolutions, snapshot.as_of_ms, config.calendar, self._funnels,
-            teams_max=config.keys_per_level_max,
+            self._placed(image), image.log, image.resolutions, snapshot.as_of_ms, config.calendar,
+            self._funnels, teams_max=config.keys_per_level_max,
         )  # fmt: skip
         state = AlertState(
             business_open(snapshot.as_of_ms, self._hours),

@@ -22,6 +22,7 @@ from metrics.kpi import Catalogue
 from metrics.labels import label_value, plan_labels
 from metrics.measures import BY_NAME, Kind, Unit
 from metrics.panes import Cell, PaneLog, Resolution
+from metrics.places import Places
 
 FUNNEL_KPIS: Final[Mapping[str, str]] = {
     "deal_win": "win_rate",
@@ -154,7 +155,7 @@ class _Outcomes:
 
 
 def count_conversions(
-    cells: Sequence[Cell],
+    places: Places,
     log: PaneLog,
     resolutions: Sequence[Resolution],
     as_of_ms: int,
@@ -163,12 +164,12 @@ def count_conversions(
     *,
     teams_max: int,
 ) -> ConversionReport:
-    """Return what every funnel did. `cells` name the team each row belongs to."""
+    """Return what every funnel did. `places` know the team that each row belongs to at its time."""
     edges = PaneEdges(resolutions, calendar)
     windows = [_aligned(window, edges) for window in alert_windows(as_of_ms, calendar)]
     since_ms = min(interval.start_ms for window in windows for interval in (window.now, *window.baseline))
-    rows = _FunnelRows.of(log, funnels, since_ms, as_of_ms)
-    teams, team_of_cell = _teams(cells, rows, teams_max)
+    rows = _FunnelRows.of(log, places, funnels, since_ms, as_of_ms)
+    teams, team_of_cell = _teams(places.cells, rows, teams_max)
     counts: list[WindowCounts] = []
     sums: dict[str, FloatArray] = {}
     rates: dict[str, FloatArray] = {}
@@ -208,15 +209,16 @@ class _FunnelRows:
     value: Ints
 
     @classmethod
-    def of(cls, log: PaneLog, funnels: Iterable[Funnel], since_ms: int, before_ms: int) -> "_FunnelRows":
+    def of(
+        cls, log: PaneLog, places: Places, funnels: Iterable[Funnel], since_ms: int, before_ms: int
+    ) -> "_FunnelRows":
         numbers = sorted({BY_NAME[m].number for f in funnels for m in {**f.successes, **f.trials}})
         wanted = np.isin(log.key, numbers) & (log.start_ms >= since_ms) & (log.start_ms < before_ms)
-        return cls._netted(log.start_ms[wanted], log.cell[wanted], log.key[wanted], log.value[wanted])
+        start_ms, cell = log.start_ms[wanted], log.cell[wanted].astype(np.int64)
+        return cls._netted(start_ms, places.flows(cell, start_ms), log.key[wanted], log.value[wanted])
 
     @classmethod
-    def _netted(
-        cls, start_ms: Ints, cell: NDArray[np.int32], key: NDArray[np.int32], value: Ints
-    ) -> "_FunnelRows":
+    def _netted(cls, start_ms: Ints, cell: Ints, key: NDArray[np.int32], value: Ints) -> "_FunnelRows":
         """Sort by time and add up what speaks of the same: what was taken back must leave no trace."""
         order = np.lexsort((key, cell, start_ms))
         start_ms, cell, key = start_ms[order], cell[order], key[order]
@@ -225,7 +227,7 @@ class _FunnelRows:
         first = np.flatnonzero(new)
         sums = np.add.reduceat(value[order], first) if len(first) else value[:0]
         held = first[sums != 0]
-        return cls(start_ms[held], cell[held].astype(np.int64), key[held].astype(np.int64), sums[sums != 0])
+        return cls(start_ms[held], cell[held], key[held].astype(np.int64), sums[sums != 0])
 
     def outcomes(self, funnel: Funnel, team_of_cell: Ints) -> _Outcomes:
         successes, trials = self._weighted(funnel.successes), self._weighted(funnel.trials)

@@ -11,6 +11,8 @@ from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
 from metrics.conversion_counts import ConversionReport, built_in_funnels, count_conversions
 from metrics.panes import Cell
+from metrics.places import Places
+from metrics.roster import Roster
 from tests.oracle_conversion import Closing, baseline, cusum, tally, trailing
 from tests.oracle_windows import Floor, Span
 from tests.panes import FakeReader, Row
@@ -49,7 +51,13 @@ def report_of(found: list[Closing], as_of_ms: int, floor: Floor) -> ConversionRe
     reader = FakeReader([*rows, wrong, wrong._replace(value=-1)])
     funnels = [funnel for funnel in built_in_funnels(BUILT_IN) if funnel.name == "deal_win"]
     return count_conversions(
-        reader.cells(), reader.log(), reader.resolutions(), as_of_ms, calendar_of(floor), funnels, teams_max=9
+        Places(reader.cells(), Roster((), calendar_of(floor))),
+        reader.log(),
+        reader.resolutions(),
+        as_of_ms,
+        calendar_of(floor),
+        funnels,
+        teams_max=9,
     )
 
 

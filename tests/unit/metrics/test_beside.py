@@ -14,6 +14,7 @@ from metrics.commission import Plan, PlanVersion, Tier
 from metrics.contest import Contest, result_of
 from metrics.leaderboard import Leaderboard
 from metrics.panes import Cell
+from metrics.reference import RosterSpell
 from metrics.rewards import RewardRules, RewardTaker
 from metrics.service import SnapshotService
 from metrics.snapshot import SnapshotConfig
@@ -168,6 +169,22 @@ def test_conversion_is_counted_per_team_and_for_the_floor_and_compared_with_the_
     assert [of("baseline_trials", "red"), of("baseline_successes", "red")] == [4, 4]
     assert of("baseline_trials", window="5bd") == 4
     assert of("rate_ratio") == 0.5
+
+
+def test_an_outcome_without_a_team_is_its_reps_team_at_the_time() -> None:
+    spells = [
+        RosterSpell("ann", team_id="red", active_to=date(2026, 1, 8)),
+        RosterSpell("ann", team_id="blue", active_from=date(2026, 1, 8)),
+    ]
+    rows = [
+        *won("ann", THURSDAY_NOON_MS - 1, team=""),
+        *lost("ann", THURSDAY_NOON_MS - 13 * HOUR_MS, team=""),
+    ]
+    reader = FakeReader(rows, references=spells)
+    found = samples_of(service_of(reader, Clock(THURSDAY_NOON_MS), RewardRules()))
+    name = 'salesfloor_team_conversion_trials{{funnel="deal_win",team="{}",window="5bd"}}'
+    assert [found[name.format("red")], found[name.format("blue")]] == [1, 1]
+    assert name.format("unassigned") not in found
 
 
 def test_every_gauge_beside_the_kpis_is_known_with_its_labels() -> None:
