@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 
 from tests.oracle_activities import Activity
 from tests.oracle_quantiles import exact_quantile, quantile_error
@@ -86,23 +86,23 @@ class LeadStory:
     attempts_ms: tuple[int, ...]
     floor: Floor = field(repr=False)
 
-    @property
+    @cached_property
     def reached_ms(self) -> int | None:
         if self.created_ms is None or not self.attempts_ms:
             return None
         return max(self.created_ms, min(self.attempts_ms))
 
-    @property
+    @cached_property
     def response_ms(self) -> int:
         assert self.created_ms is not None
         assert self.reached_ms is not None
         return business_time(self.created_ms, self.reached_ms, self.floor)
 
-    @property
+    @cached_property
     def in_time(self) -> bool:
         return self.reached_ms is not None and self.response_ms <= self.floor.response_sla_minutes * 60_000
 
-    @property
+    @cached_property
     def decided_ms(self) -> int | None:
         """When it was clear whether the lead was contacted in time."""
         if self.created_ms is None or self.in_time:

@@ -1,8 +1,15 @@
 """Stored panes, or what a reader holds of them, in; sums by cell, time and measure out: comparable."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from metrics.measures import BY_NUMBER, Kind, split_histogram_key
 from metrics.panes import Cell, PaneReader
+from streams import layout
+from streams.joins.base import FactChange
+from streams.joins.standard import standard_joins
+from streams.pane_log import Rows
+from streams.rules import FoldRules
+from streams.slot_board import CellIndex
 from tests.folding import Panes
 
 Sums = dict[tuple[Cell, int, int], int]
@@ -17,6 +24,20 @@ def sums_stored(slots: Iterable[Panes]) -> Sums:
     )
 
 
+def sums_joined(boards: Iterable[Mapping[bytes, bytes]], rules: FoldRules) -> Sums:
+    """Return what joining all facts at once gives."""
+    joins, index, rows = standard_joins(rules), CellIndex(), Rows()
+    for slot, board in enumerate(boards):
+        owners = {name: layout.fact_owner(name) for name in board if layout.is_fact(name)}
+        facts = [
+            FactChange(kind, owner, None, layout.unpack_fact(kind, board[name]))
+            for name, (kind, owner) in owners.items()
+        ]
+        joins.take(slot, facts, index.number_of, rows)
+    columns = zip(rows.start_ms, rows.cell, rows.key, rows.value, strict=True)
+    return _added_up(((index.cells[cell], start_ms, key), value) for start_ms, cell, key, value in columns)
+
+
 def sums_held(reader: PaneReader) -> Sums:
     cells, log = reader.cells(), reader.log()
     columns = (log.start_ms.tolist(), log.cell.tolist(), log.key.tolist(), log.value.tolist())
@@ -26,6 +47,13 @@ def sums_held(reader: PaneReader) -> Sums:
 
 def _added_up(rows: Iterable[tuple[tuple[Cell, int, int], int]]) -> Sums:
     sums: Sums = {}
-    for place, value in rows:
+    for (cell, start_ms, key), value in rows:
+        place = cell, start_ms, _comparable(key)
         sums[place] = sums.get(place, 0) + value
     return {place: value for place, value in sums.items() if value}
+
+
+def _comparable(key: int) -> int:
+    """Members of a distinct measure are numbered as they come: only how many there are can be compared."""
+    number = key if key < 1024 else split_histogram_key(key)[0]
+    return number if BY_NUMBER[number].kind is Kind.DISTINCT else key

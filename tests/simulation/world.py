@@ -27,6 +27,7 @@ from streams import keeper as keeper_module
 from streams import layout
 from streams.board import BoardFollower
 from streams.clock import ManualClock
+from streams.joins.standard import standard_joins
 from streams.ownership import Phase
 from streams.rules import FoldRules
 from streams.stores.base import Claim
@@ -38,7 +39,7 @@ from tests.histories import DAY_MS, Event, Generator, delivery
 from tests.oracle import answers, books_of
 from tests.oracle_windows import Floor
 from tests.product_path import calendar_of, differences
-from tests.simulation.sums import sums_held, sums_stored
+from tests.simulation.sums import sums_held, sums_joined, sums_stored
 from tests.simulation.virtual_time import LoopTime, run_virtually
 from tests.simulation.workers import Log, SimulatedWorker
 
@@ -94,7 +95,6 @@ class World:
         self.random = Random(seed)
         self.clock = ManualClock(NOW_MS)
         self.store = MemoryStore(version="1", rng=Random(seed))
-        self.follower = BoardFollower(self.store, slots=SLOTS, definition_version="1")
         self.log = Log()
         self.letters: set[tuple[str, int, int]] = set()
         self.broken: set[tuple[str, int, int]] = set()
@@ -110,6 +110,9 @@ class World:
             stage_probability=dict(FLOOR.stage_probability),
             # Half the lives run with a short horizon, so that activities settle, leave, and come too late.
             activity_horizon_ms=(2 if seed % 2 else 800) * DAY_MS,
+        )
+        self.follower = BoardFollower(
+            self.store, slots=SLOTS, definition_version="1", joins=standard_joins(self.rules)
         )
         times = [NOW_MS - self.random.randrange(5 * DAY_MS) for _ in range(12)]
         self.generator = Generator(seed, times=times, entities=6)
@@ -361,9 +364,16 @@ class World:
             raise Violated(f"no dead letter for {self.broken - self.letters}")
 
     def check_follower(self) -> None:
-        """What metrics has followed through all of it is what is stored; in some lives the oracle's, too."""
-        stored = [self.stored(slot) for slot in range(SLOTS)]
-        expected = sums_stored(Checkpoint.of(claim).panes() for claim in stored if claim is not None)
+        """What metrics has followed through all of it is what is stored, and what joining that anew gives;
+        in some lives the oracle's, too."""
+        stored = [Checkpoint.of(claim) for slot in range(SLOTS) if (claim := self.stored(slot)) is not None]
+        joined = sums_joined([checkpoint.board for checkpoint in stored], self.rules)
+        expected = sums_stored(checkpoint.panes() for checkpoint in stored)
+        expected = {
+            place: total
+            for place in expected.keys() | joined.keys()
+            if (total := expected.get(place, 0) + joined.get(place, 0))
+        }
         actual = sums_held(self.follower)
         if actual != expected:
             raise Violated(f"metrics holds {actual}, stored is {expected}")
