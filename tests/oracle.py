@@ -18,6 +18,8 @@ from tests.oracle_customers import (
     customers_of,
     feedback_of,
     keys_of,
+    lifetimes,
+    ninety_days_to,
     present_numbers,
     spend_of,
     tallies,
@@ -378,9 +380,17 @@ def answers(
             before = numbers_by_key(inside_before, level, pair.previous)
             tallied_now = tallies(books.customers, inside_now.deals, level, pair.now)
             tallied_before = tallies(books.customers, inside_before.deals, level, pair.previous)
+            worth_now, worth_before = (
+                lifetimes(
+                    books.customers, within(books, ninety_days_to(end_ms)).deals, level, end_ms, keys[level]
+                )
+                for end_ms in (pair.now.end_ms, pair.previous.end_ms)
+            )
             for key in keys[level]:
-                values = now.get(key, nothing) | customer_numbers(tallied_now[key])
-                previous = before.get(key, nothing) | customer_numbers(tallied_before[key])
+                values = now.get(key, nothing) | customer_numbers(tallied_now[key]) | worth_now[key]
+                previous = (
+                    before.get(key, nothing) | customer_numbers(tallied_before[key]) | worth_before[key]
+                )
                 for (kpi, quantile), value in values.items():
                     sample = Sample(kpi, level, key, window, quantile)
                     result[sample] = Answer(value, previous[kpi, quantile])

@@ -209,6 +209,7 @@ class Tally:
     expansion: Fraction = Fraction(0)
     at_start: int = 0
     retained: int = 0
+    won: int = 0
     revenue: Fraction = Fraction(0)
     with_cost: Fraction = Fraction(0)
     cost: Fraction = Fraction(0)
@@ -252,6 +253,7 @@ def tallies(
     for deal in deals:
         if deal.status == "won" and span.holds(when(deal)):
             tally = found[key_of(deal, level)]
+            tally.won += 1
             tally.revenue += deal.amount
             if deal.cost is not None:
                 tally.with_cost += deal.amount
@@ -306,6 +308,45 @@ def numbers_of(tally: Tally) -> Numbers:
         "gross_margin_coverage": _ratio(tally.with_cost, tally.revenue),
     } | _feedback_numbers(tally.answers)
     return {(kpi, None): None if number is None else Fraction(number) for kpi, number in numbers.items()}
+
+
+def ninety_days_to(end_ms: int) -> Span:
+    return Span(end_ms - NINETY_DAYS_MS, end_ms)
+
+
+def lifetime_numbers(tally: Tally, active: int) -> Numbers:
+    """Return what an account is worth, from the 90 days' tally and the accounts active at their end."""
+    deals_a_year = _ratio((tally.new + tally.after_first) * Fraction(365, 90), active)
+    years = None
+    if tally.at_start:
+        churn_a_year = Fraction(tally.at_start - tally.retained, tally.at_start) * Fraction(365, 90)
+        years = Fraction(10) if churn_a_year * 10 <= 1 else 1 / churn_a_year
+    size = _ratio(tally.revenue, tally.won)
+    margin = _ratio(tally.with_cost - tally.cost, tally.with_cost)
+    worth = None
+    if size is not None and margin is not None and deals_a_year is not None and years is not None:
+        worth = size * deals_a_year * margin * years
+    return {
+        ("deals_per_customer_year", None): deals_a_year,
+        ("customer_lifetime_years", None): years,
+        ("clv", None): worth,
+    }
+
+
+LIFETIME_KPIS = ("deals_per_customer_year", "customer_lifetime_years", "clv")
+"""They need the 90 days up to the window's end, whatever the window."""
+
+
+def lifetimes(
+    books: CustomerBooks, deals: Sequence[WonDeal], level: str, end_ms: int, keys: Iterable[str]
+) -> dict[str, Numbers]:
+    tallied = tallies(books, deals, level, ninety_days_to(end_ms))
+    active = present_numbers(books, level, end_ms)
+    found: dict[str, Numbers] = {}
+    for key in keys:
+        count = active.get(key, {}).get(("active_customers", None)) or Fraction(0)
+        found[key] = lifetime_numbers(tallied[key], int(count))
+    return found
 
 
 def _feedback_numbers(answers: Mapping[str, list[Feedback]]) -> dict[str, Fraction | int | None]:

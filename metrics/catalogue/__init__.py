@@ -10,4 +10,6 @@ from metrics.catalogue.revenue import REVENUE
 from metrics.catalogue.satisfaction import SATISFACTION_KPIS
 from metrics.kpi import Catalogue
 
-BUILT_IN: Final = Catalogue((*REVENUE, *PIPELINE_KPIS, *LEAD_KPIS, *ACTIVITY_KPIS, *CUSTOMER_KPIS, *SATISFACTION_KPIS))
+BUILT_IN: Final = Catalogue(
+    (*REVENUE, *PIPELINE_KPIS, *LEAD_KPIS, *ACTIVITY_KPIS, *CUSTOMER_KPIS, *SATISFACTION_KPIS)
+)

@@ -102,4 +102,24 @@ CUSTOMER_KPIS: Final = (
         "gross_margin_coverage", "Share of the revenue whose deals carry a cost.",
         "revenue_with_cost / revenue", KpiUnit.RATIO, DEALS,
     ),
+    Kpi(
+        "deals_per_customer_year",
+        "Deals won with accounts in the 90 days up to the window's end per active account, put to a year"
+        " of 365 days.",
+        "(new_customers@90d + deals_after_first_sale@90d) / active_customers@90d * 365 / 90",
+        KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "customer_lifetime_years",
+        "How long an account stays at the churn of the 90 days up to the window's end, put to a year of"
+        " 365 days; at most 10 years.",
+        "1 / max(customer_churn@90d * 365 / 90, 0.1)", KpiUnit.COUNT, LEADS,
+    ),
+    Kpi(
+        "clv",
+        "What an account brings over its life: average deal, times deals per account and year, times gross"
+        " margin, times expected years; all of them of the 90 days up to the window's end.",
+        "average_deal_size@90d * deals_per_customer_year * gross_margin@90d * customer_lifetime_years",
+        KpiUnit.MONEY, LEADS,
+    ),
 )  # fmt: skip

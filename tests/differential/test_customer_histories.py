@@ -77,7 +77,7 @@ def test_the_histories_hold_what_they_are_meant_to_prove() -> None:
         for sample, answer in answers(books, as_of_ms, floor, windows=("90d", "ytd")).items():
             told[sample.kpi] += bool(answer.value)
     rare = (
-        *("new_customers", "average_basket", "deals_after_first_sale", "repeat_purchase_rate", "cac"),
+        *("new_customers", "average_basket", "deals_after_first_sale", "repeat_purchase_rate", "cac", "clv"),
         *("customer_churn", "customer_retention", "expansion_revenue", "products_per_customer"),
         *("gross_margin", "gross_margin_coverage", "csat", "nps", "enps", "pulse"),
     )
