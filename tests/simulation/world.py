@@ -33,9 +33,9 @@ from streams.rules import FoldRules
 from streams.stores.base import Claim
 from streams.stores.memory import MemoryStore
 from streams.table import SlotTable
-from streams.topics import ACTIVITIES, DEALS, LEADS, SOURCES
+from streams.topics import SOURCES
 from tests.folding import Checkpoint, Panes
-from tests.histories import DAY_MS, Event, Generator, delivery
+from tests.histories import DAY_MS, TOPICS, Event, Generator, delivery
 from tests.oracle import answers, books_of
 from tests.oracle_windows import Floor
 from tests.product_path import calendar_of, differences
@@ -44,7 +44,7 @@ from tests.simulation.virtual_time import LoopTime, run_virtually
 from tests.simulation.workers import Log, SimulatedWorker
 
 # What the generator makes events for; the other topics stay empty.
-GENERATED = (DEALS, LEADS, ACTIVITIES)
+GENERATED = tuple(TOPICS.values())
 SLOTS = 2
 WORKERS_MAX = 3
 ACTIONS = 40
