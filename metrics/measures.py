@@ -83,7 +83,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure(66, "enps_promoters", Unit.COUNT),
     Measure(67, "enps_detractors", Unit.COUNT),
     Measure(68, "pulse_answers", Unit.COUNT),
-    Measure(69, "pulse_parts", Unit.COUNT),  # each answer scaled to 0..1, in parts of 180 million: ninths are whole
+    Measure(
+        69, "pulse_parts", Unit.COUNT
+    ),  # each answer scaled to 0..1, in parts of 180 million: ninths are whole
     Measure(80, "spend_amount", Unit.MONEY),
     Measure(100, "customers_new", Unit.COUNT),
     Measure(101, "customers_new_repeating", Unit.COUNT),  # at the first purchase, as its denominator

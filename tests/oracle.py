@@ -36,6 +36,7 @@ from tests.oracle_joins import (
     stage_numbers,
     story_of_deal,
 )
+from tests.oracle_people import growth, pair_a_year_before, people_numbers, velocity, velocity_error
 from tests.oracle_quantiles import exact_quantile, quantile_error
 from tests.oracle_records import CloudEvent, Record, records_of
 from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
@@ -43,7 +44,9 @@ from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
 LEVELS = ("floor", "team", "rep")
 KINDS = ("deal", "lead", "activity", "feedback", "spend")
 NOBODY = "unassigned"
-ERROR_OF_QUANTILE = {kpi: f"{kpi}_error_allowed" for kpi in ("sales_cycle", "lead_response_time")}
+ERROR_OF_QUANTILE = {
+    kpi: f"{kpi}_error_allowed" for kpi in ("sales_cycle", "lead_response_time", "pipeline_velocity")
+}
 """Not KPIs: how far an approximate quantile may be from the exact one."""
 
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
@@ -365,6 +368,40 @@ def numbers_by_key(inside: Books, level: str, span: Span) -> dict[str, Numbers]:
     return numbers_of
 
 
+def people_answers(books: Books, as_of_ms: int, floor: Floor, windows: Sequence[str]) -> dict[Sample, Answer]:
+    """Return what looks at business days, or at another window than the one asked for."""
+    result: dict[Sample, Answer] = {}
+    last_90_days = window_pair("90d", as_of_ms, floor).now
+    pairs = {w: (window_pair(w, as_of_ms, floor), pair_a_year_before(w, as_of_ms, floor)) for w in windows}
+    for level in LEVELS:
+        for key, part in split(books, level).items():
+            completed = [(activity.rep, activity.completed_ms) for activity in part.activities]
+            for window, (pair, then) in pairs.items():
+                both = []
+                for span, before in ((pair.now, then.now), (pair.previous, then.previous)):
+                    own, old = (deal_numbers(part.deals, each) for each in (span, before))
+                    size = "average_deal_size", None
+                    numbers = people_numbers(completed, span, floor)
+                    both.append(numbers | {"average_deal_size_growth": growth(own[size], old[size])})
+                for kpi, value in both[0].items():
+                    result[Sample(kpi, level, key, window)] = Answer(value, both[1][kpi])
+            result |= _velocity_answers(part.deals, level, key, as_of_ms, last_90_days)
+    return result
+
+
+def _velocity_answers(
+    deals: Sequence[Deal], level: str, key: str, as_of_ms: int, last_90_days: Span
+) -> dict[Sample, Answer]:
+    of_90_days, still_open = deal_numbers(deals, last_90_days), len(open_deals(deals, as_of_ms))
+    cycle = of_90_days["sales_cycle", 0.5]
+    speed = velocity(still_open, of_90_days["win_rate", None], of_90_days["average_deal_size", None], cycle)
+    error = velocity_error(speed, cycle, of_90_days[ERROR_OF_QUANTILE["sales_cycle"], 0.5])
+    return {
+        Sample("pipeline_velocity", level, key, ""): Answer(speed, None),
+        Sample(ERROR_OF_QUANTILE["pipeline_velocity"], level, key, ""): Answer(error, None),
+    }
+
+
 def answers(
     books: Books, as_of_ms: int, floor: Floor, *, windows: Sequence[str] = WINDOWS
 ) -> dict[Sample, Answer]:
@@ -417,4 +454,4 @@ def answers(
         for key in keys[level]:
             for (kpi, _), value in present.get(key, {}).items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
-    return result
+    return result | people_answers(books, as_of_ms, floor, windows)

@@ -67,6 +67,13 @@ def test_a_cycle_over_several_kpis_is_shown_in_order() -> None:
         (Kpi("won", "A measure.", "lost", KpiUnit.COUNT), "has the name of a measure"),
         (Kpi("Calls per win", "Odd.", "calls / won", KpiUnit.COUNT), "is no name"),
         (custom("won", levels=("floor", "planet")), "unknown level 'planet'"),
+        (custom("won@90x"), "'90x' is no window; use 5m, 1h"),
+        (custom("(won + lost)@90d"), "is not a formula"),
+        (custom("average_deal_size_growth@90d"), "'average_deal_size_growth' looks at another window itself"),
+        (
+            custom("rostered_time / window_time", levels=("product",)),
+            "'rostered_time' is not known by product",
+        ),
         (custom("won", levels=("stage",)), "only what is open now and what enters a stage is known by stage"),
         (
             Kpi("revenue_previous", "Twin.", "revenue", KpiUnit.MONEY),
@@ -153,5 +160,5 @@ def test_only_quotients_and_quantiles_are_absent_when_empty() -> None:
     absent = {kpi.name for kpi in BUILT_IN if kpi.when_empty == "absent"}
     quotients = {kpi.name for kpi in BUILT_IN if " / " in kpi.formula}
     assert absent >= {"average_deal_size", "win_rate", "win_rate_value", "sales_cycle", "enps", "pulse_total"}
-    assert absent <= quotients | {"sales_cycle", "lead_response_time", "enps", "pulse_total"}
+    assert absent <= quotients | {"sales_cycle", "lead_response_time", "enps", "pulse_total", "market"}
     assert not absent & {"revenue", "deals_won", "weighted_pipeline", "new_customers", "customers_at_start"}
