@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 from metrics.panes import Cell
 from streams import layout
+from streams.facts import Fact
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.table import SlotTable
@@ -123,3 +124,13 @@ class Slots:
                 for key, value in values.items():
                     sums[key] = sums.get(key, 0) + value
         return total
+
+    def facts(self) -> dict[tuple[int, bytes], Fact]:
+        """Commit, and return what the slots tell for joins, by slot and field."""
+        self.commit()
+        return {
+            (slot, name): layout.unpack_fact(layout.fact_owner(name)[0], value)
+            for slot, checkpoint in enumerate(self.checkpoints)
+            for name, value in checkpoint.board.items()
+            if layout.is_fact(name)
+        }

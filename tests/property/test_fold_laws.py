@@ -111,6 +111,22 @@ def test_a_restore_brings_back_what_a_deletion_took(events: list[Event]) -> None
     assert panes_of([*ended, *living]) == panes_of(living)
 
 
+@given(histories(TIMES), st.randoms(use_true_random=False), st.integers(0, 12), st.booleans())
+def test_facts_too_are_a_function_of_the_set_of_events(
+    events: list[Event], random: Random, cut: int, restarts: bool
+) -> None:
+    """Stages a deal came through, and what activities did for whom, in any order, twice, over a restart."""
+    plain, other = fresh(slots=2), fresh(slots=2)
+    plain.arrive(events)
+    arrived = random.sample(events + events[:cut], len(events) + len(events[:cut]))
+    other.arrive(arrived[:cut])
+    other.commit()
+    if restarts:
+        other.reload()
+    other.arrive(arrived[cut:])
+    assert other.facts() == plain.facts()
+
+
 def number_of(event: Event) -> int:
     data = event["data"]
     assert isinstance(data, dict)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from streams.entities import DealState, merge
+from streams.entities import STAGE_WRITES_MAX, DealState, merge
 from streams.events import DealChanges, EntityKind, Event
 
 
@@ -68,3 +68,23 @@ def test_stamps_stay_few_however_many_events_arrive(count: int) -> None:
     state = merged(*(event(n, f"e{n}", DealChanges(stage=str(n))) for n in range(count)))
     assert state.stage == str(count - 1)
     assert len(state.stamps) <= 19
+
+
+def stages_of(state: DealState) -> list[str]:
+    return [write.stage for write in state.stage_writes]
+
+
+def test_every_stage_a_deal_was_in_is_remembered_even_when_told_late() -> None:
+    moves = [event(n, f"e{n}", DealChanges(stage=stage)) for n, stage in enumerate(("new", "offer", "talks"))]
+    for order in itertools.permutations(moves):
+        assert stages_of(merged(*order)) == ["new", "offer", "talks"]
+    cleared = event(5, "x", DealChanges(stage=None))
+    assert stages_of(merged(cleared, *moves, cleared)) == ["new", "offer", "talks", ""]
+
+
+def test_of_very_many_stages_the_newest_stay_in_whatever_order_they_came() -> None:
+    moves = [event(n, "e", DealChanges(stage=str(n))) for n in range(STAGE_WRITES_MAX + 20)]
+    newest = [str(n) for n in range(20, STAGE_WRITES_MAX + 20)]
+    assert stages_of(merged(*moves)) == stages_of(merged(*moves[::-1])) == newest
+    parts = (*moves[50:], *moves[:90])
+    assert stages_of(merged(*parts)) == newest
