@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import force_setattr
+
 from metrics.panes import Cell
 from metrics.reference import Reference, Stage
 from streams import layout
 from streams.events import EntityKind
-from streams.facts import Fact
+from streams.facts import AccountFact, DealFact, Fact, LeadFact
 from streams.joins.base import FactChange
 from streams.pane_log import Rows
 from streams.stores.base import NO_MARK, Board, BoardChange, Mark
@@ -22,6 +24,7 @@ class CellIndex:
 
     cells: list[Cell] = field(default_factory=list)
     _numbers: dict[Cell, int] = field(default_factory=dict)
+    _shared: dict[Cell, Cell] = field(default_factory=dict)
 
     def number_of(self, cell: Cell) -> int:
         number = self._numbers.get(cell)
@@ -29,6 +32,10 @@ class CellIndex:
             number = self._numbers[cell] = len(self.cells)
             self.cells.append(cell)
         return number
+
+    def shared(self, cell: Cell) -> Cell:
+        """Return the one copy of an equal cell that facts share: there are many facts to a cell."""
+        return self._shared.setdefault(cell, cell)
 
 
 class Difference(NamedTuple):
@@ -155,6 +162,8 @@ class SlotBoard:
         before = self._facts.pop(name, None)
         after = None if packed is None else layout.unpack_fact(kind, packed)
         if after is not None:
+            if isinstance(after, DealFact | LeadFact | AccountFact):
+                force_setattr(after, "cell", self.index.shared(after.cell))
             self._facts[name] = after
         if before != after:
             changes.append(FactChange(kind, entity_id, before, after))

@@ -132,3 +132,14 @@ def test_facts_are_told_when_they_change_and_only_then() -> None:
     assert facts_of(slot.replace(board(9, {}, {}, version="v2"))) == [
         FactChange(EntityKind.DEAL, "D", other, None)
     ]
+
+
+def test_facts_of_one_cell_hold_one_copy_of_it() -> None:
+    slot = made()
+    image = board(1, {}, {})
+    for name in ("1", "2"):
+        image.fields[layout.fact_field(EntityKind.DEAL, name)] = layout.pack_fact(DealFact(A, int(name)))
+    one, other = (each.after for each in facts_of(slot.replace(image)))
+    assert isinstance(one, DealFact)
+    assert isinstance(other, DealFact)
+    assert one.cell is other.cell
