@@ -148,20 +148,40 @@ def publish(load: Load, clock: str | None, as_json: bool, **asked: Any) -> None:
 @cli.command(
     **example(
         "salesfloor snapshot --level floor --window today\n"
-        "salesfloor snapshot --at 2026-11-21T09:30:00Z --kpi revenue --kpi win_rate --json"
+        "salesfloor snapshot --at 2026-11-21T09:30:00Z --kpi revenue --kpi win_rate --json\n"
+        "salesfloor snapshot --explain --kpi revenue --window mtd --level team --key T-1"
     )
 )
 @click.option("--at", metavar="RFC3339", help="The instant; now if left out.")
 @click.option("--level", "levels", multiple=True, help="floor, team, rep, …; may be given again.")
 @click.option("--kpi", "kpis", multiple=True, help="A KPI's name; may be given again.")
 @click.option("--window", "windows", multiple=True, help="1h, today, mtd, …; may be given again.")
+@click.option("--explain", is_flag=True, help="List the records behind one number.")
+@click.option("--key", help="With --explain: the team, rep, … whose number it is.")
+@click.option("--page", type=click.IntRange(min=1), help="With --explain: the page; 1 if left out.")
+@click.option("--limit", type=click.IntRange(1, 1000), help="With --explain: records a page (100).")
 @CLOCK
 @JSON
 @with_settings
-def snapshot(load: Load, clock: str | None, as_json: bool, **question: Any) -> None:
+def snapshot(
+    load: Load,
+    clock: str | None,
+    as_json: bool,
+    explain: bool,
+    key: str | None,
+    page: int | None,
+    limit: int | None,
+    **question: Any,
+) -> None:
     """Print the KPIs at an instant, from the state in Redis. What cannot be exact is left out, and why."""
-    from streams.commands import numbers
+    from streams.commands import numbers, records_behind
 
+    more = {"key": key, "page": page, "limit": limit}
+    if explain:
+        records_behind.explain(load(clock=clock), {**question, **more}, as_json=as_json)
+        return
+    if any(more.values()):
+        raise click.UsageError("--key, --page and --limit belong to --explain")
     numbers.snapshot(load(clock=clock), numbers.Question(**question), as_json=as_json)
 
 

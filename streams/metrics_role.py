@@ -25,6 +25,7 @@ from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.contest_results import keep_contest_results
 from streams.definition import differences, settings_under
+from streams.explain_source import StoredExplainer
 from streams.joins.standard import standard_joins
 from streams.logs import fields
 from streams.pane_log import GrowingLog
@@ -32,7 +33,7 @@ from streams.serving import serving
 from streams.settings import Settings, beside_rules_of, snapshot_config_of
 from streams.settings_rules import fold_rules
 from streams.stores.base import Shown, StoreUnavailable
-from streams.stores.redis import RedisStore
+from streams.stores.redis import RedisStore, generation_of
 from streams.stores.results import ResultStore
 
 log = logging.getLogger(__name__)
@@ -128,8 +129,15 @@ async def run_metrics(
     """Serve the numbers until `stop`."""
     reader = LateReader()
     service = FollowedService(reader, settings)
-    app = create_app(service, floor_name=settings.floor.name, zone=settings.floor.zone)
+    explaining = open_store(settings)
+    app = create_app(
+        service,
+        floor_name=settings.floor.name,
+        zone=settings.floor.zone,
+        explain=StoredExplainer(settings, explaining, SystemClock().now_ms),
+    )
     async with AsyncExitStack() as parts:
+        parts.push_async_callback(explaining.close)
         metrics = settings.metrics
         on_listening(
             await parts.enter_async_context(serving(app, metrics.host, metrics.port, role="metrics"))
@@ -244,11 +252,6 @@ async def _first_of(*works: "Coroutine[Any, Any, None] | asyncio.Task[None]") ->
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
-
-
-async def generation_of(shown: Shown, store: RedisStore) -> int:
-    """Return the generation to read. Never "the one in use": while a rebuild switches, that is a mixture."""
-    return await store.active_generation(0) if shown.generation is None else shown.generation
 
 
 async def _tick(service: SnapshotService, reader: LateReader, stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from metrics.kpi_snapshot import KpiSnapshot
 from metrics.scrapes import Rendered
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
 from metrics.web.answers import NoSnapshot, SnapshotAnswers, describe
+from metrics.web.explain import ExplainSource, explain_ask_of
 from metrics.web.query import BadAsk, ask_of
 from metrics.web.rewards import ANSWERS_OF
 
@@ -50,6 +51,7 @@ class SnapshotSource(Protocol):
 
 SOURCE = web.AppKey("source", SnapshotSource)
 ANSWERS = web.AppKey("answers", SnapshotAnswers)
+EXPLAIN = web.AppKey("explain", ExplainSource)
 PAGE = web.AppKey("page", bytes)
 POLICY = web.AppKey("policy", str)
 _GZIP_WORTH_BYTES = 1024
@@ -66,7 +68,11 @@ _POLICY_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
 def create_app(
-    source: SnapshotSource, *, floor_name: str = "Sales floor", zone: str = "UTC"
+    source: SnapshotSource,
+    *,
+    floor_name: str = "Sales floor",
+    zone: str = "UTC",
+    explain: ExplainSource | None = None,
 ) -> web.Application:
     app = web.Application(middlewares=[_dress])
     app[SOURCE] = source
@@ -76,6 +82,9 @@ def create_app(
     app.router.add_get("/api/snapshot", _snapshot)
     app.router.add_get("/api/targets", _targets)
     app.router.add_get("/api/kpis", _kpis)
+    if explain is not None:
+        app[EXPLAIN] = explain
+        app.router.add_get("/api/explain", _explain)
     for name in ANSWERS_OF:
         app.router.add_get(f"/api/{name}", _rewards)
     app.router.add_get("/", _status_page)
@@ -126,6 +135,13 @@ async def _rewards(request: web.Request) -> web.Response:
     if source.beside is None:
         raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
     answer = ANSWERS_OF[name](source.beside.rewards)
+    return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
+
+
+async def _explain(request: web.Request) -> web.Response:
+    query = {name: request.query.getall(name) for name in request.query}
+    ask = explain_ask_of(query, request.app[SOURCE].config.catalogue)
+    answer = await request.app[EXPLAIN].explain(ask)
     return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
 
 

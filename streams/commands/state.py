@@ -10,10 +10,10 @@ from streams.board import BoardFollower
 from streams.commands.frame import Failed
 from streams.definition import differences, settings_under
 from streams.joins.standard import standard_joins
-from streams.metrics_role import generation_of, open_store
+from streams.metrics_role import open_store
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
-from streams.stores.redis import RedisStore
+from streams.stores.redis import RedisStore, generation_of
 
 
 @dataclass(frozen=True, slots=True)

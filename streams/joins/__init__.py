@@ -5,7 +5,7 @@ deals won with it, a lead with its deal. Knows no board, no store; keeps of ever
 contributed, so that taking back is exact whatever happened in between.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -47,6 +47,12 @@ class Joins:
         for join, ids, held in zip(self._joins, touched, self._held, strict=True):
             for joined_id in ids:
                 self._settle(held, joined_id, join.contributions(joined_id, self._facts), number_of, rows)
+
+    def held(self) -> Iterator[tuple[Join, str, list[_Row]]]:
+        """Return what every joined entity contributes now: the join, its id, its rows."""
+        for join, held in zip(self._joins, self._held, strict=True):
+            for joined_id, packed in held.items():
+                yield join, joined_id, _unpack(packed)
 
     def _settle(
         self,

@@ -97,6 +97,13 @@ class Board(Struct, frozen=True):
         return Mark(self.owner, self.seq)
 
 
+class SlotImage(Struct, frozen=True):
+    """A slot's whole checkpoint as one commit left it, read without taking the slot."""
+
+    board: Board
+    entities: dict[bytes, bytes]
+
+
 class BoardChange(Struct, frozen=True):
     """What one commit did to one slot's board. Apply it only on top of `follows`; else read the board."""
 
@@ -144,6 +151,9 @@ class SlotStore(Protocol):
 
     async def read_mark(self, slot: int) -> Mark:
         """Read which image of the board is stored, cheaply; `NO_MARK` when there is none."""
+
+    async def read_image(self, slot: int) -> SlotImage:
+        """Read a slot's board and entities as one commit left them; empty when there is nothing."""
 
     def follow(self) -> AbstractAsyncContextManager[AsyncIterator[BoardChange]]:
         """Subscribe to the changes of all slots. Every commit made after entering is in the iterator,

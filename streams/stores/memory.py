@@ -21,6 +21,7 @@ from streams.stores.base import (
     ForeignState,
     Mark,
     Outcome,
+    SlotImage,
     StoreUnavailable,
 )
 
@@ -168,6 +169,11 @@ class MemoryStore:
         self._fail("before")
         state = self._shared.slots.get(slot)
         return NO_MARK if state is None else state.mark
+
+    async def read_image(self, slot: int) -> SlotImage:
+        board = await self.read_board(slot)
+        state = self._shared.slots.get(slot) or _Slot()
+        return SlotImage(board, dict(state.entities))
 
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[AsyncIterator[BoardChange]]:

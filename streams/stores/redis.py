@@ -34,6 +34,7 @@ from streams.stores.base import (
     Mark,
     Outcome,
     Shown,
+    SlotImage,
     StoreMisconfigured,
     StoreUnavailable,
 )
@@ -106,6 +107,7 @@ _SILENCE_SECONDS = 5.0
 _SCAN_FIELDS = 5000
 # A switch of generation between two reads is rare; three in a row is not a switch.
 _MOVES_MAX = 3
+_IMAGE_TRIES = 3
 
 _pack_offsets = msgspec.msgpack.Encoder().encode
 _unpack_offsets = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -169,6 +171,20 @@ class RedisStore:
             stale=stale == b"1",
         )
 
+    async def read_image(self, slot: int) -> SlotImage:
+        for _ in range(_IMAGE_TRIES):
+            board = await self.read_board(slot)
+            _, _, entities_key = self._keys(slot, await self._current(slot))
+            with translated(self._address):
+                entities = await self._scan(entities_key)
+            if await self.read_mark(slot) == board.mark:
+                return SlotImage(board, _without_meta(entities))
+        # A slot that is written all the time stands still for one transaction, and Redis with it.
+        _, board_key, entities_key = self._keys(slot, await self._current(slot))
+        with translated(self._address):
+            fields, entities = await ask_all(self._redis, ("HGETALL", board_key), ("HGETALL", entities_key))
+        return SlotImage(_board_of(fields), _without_meta(entities))
+
     async def _scan(self, key: str) -> dict[bytes, bytes]:
         fields: dict[bytes, bytes] = {}
         cursor = 0
@@ -210,13 +226,7 @@ class RedisStore:
                 active, fields = await ask_all(self._redis, ("GET", active_key), ("HGETALL", board_key))
             if self._holds(slot, generation, active):
                 break
-        return Board(
-            seq=int(fields.get(b"@seq", 0)),
-            offsets=_unpack_offsets(fields[b"@offsets"]) if b"@offsets" in fields else {},
-            version=fields.get(b"@version", b"").decode(),
-            owner=fields.get(b"@owner", b"").decode(),
-            fields=_without_meta(fields),
-        )
+        return _board_of(fields)
 
     async def read_mark(self, slot: int) -> Mark:
         generation = await self._current(slot)
@@ -361,6 +371,21 @@ class RedisStore:
             return True
         self._seen[slot] = int(active or 0)
         return False
+
+
+async def generation_of(shown: Shown, store: RedisStore) -> int:
+    """Return the generation to read. Never "the one in use": while a rebuild switches, that is a mixture."""
+    return await store.active_generation(0) if shown.generation is None else shown.generation
+
+
+def _board_of(fields: dict[bytes, bytes]) -> Board:
+    return Board(
+        seq=int(fields.get(b"@seq", 0)),
+        offsets=_unpack_offsets(fields[b"@offsets"]) if b"@offsets" in fields else {},
+        version=fields.get(b"@version", b"").decode(),
+        owner=fields.get(b"@owner", b"").decode(),
+        fields=_without_meta(fields),
+    )
 
 
 def _without_meta(fields: dict[bytes, bytes]) -> dict[bytes, bytes]:

@@ -20,6 +20,7 @@ from streams.stores.base import (
     ForeignState,
     Mark,
     Outcome,
+    SlotImage,
     SlotStore,
     StoreUnavailable,
 )
@@ -279,6 +280,22 @@ class TestStoreContract:
         await committing
         assert (await rig.store.read_board(0)).seq == 40
 
+    async def test_an_image_is_board_and_entities_of_one_commit(self, rig: Rig) -> None:
+        assert await rig.store.read_image(0) == SlotImage(Board(0, {}, {}), {})
+        claim = await rig.store.claim(0)
+        committing = asyncio.create_task(_commit_both(rig.store, claim, 40))
+        seen = set()
+        while not committing.done():
+            image = await rig.store.read_image(0)
+            seen.add(image.board.seq)
+            values = {*image.board.fields.values(), *image.entities.values()}
+            assert values == ({b"%d" % image.board.seq} if image.board.seq else set())
+            await asyncio.sleep(0)
+        await committing
+        image = await rig.store.read_image(0)
+        assert (image.board, len(image.entities)) == (await rig.store.read_board(0), 50)
+        assert (await rig.store.claim(0)).entities == image.entities
+
     async def test_the_mark_names_the_image(self, rig: Rig) -> None:
         claim = await rig.store.claim(0)
         await rig.store.commit(0, step(claim, 0))
@@ -324,6 +341,14 @@ async def _commit_many(store: SlotStore, claim: Claim, count: int) -> None:
     for seq in range(count):
         value = b"%d" % (seq + 1)
         outcome = await store.commit(0, step(claim, seq, board={b"c%d" % n: value for n in range(50)}))
+        assert outcome is Outcome.DONE
+
+
+async def _commit_both(store: SlotStore, claim: Claim, count: int) -> None:
+    for seq in range(count):
+        value = b"%d" % (seq + 1)
+        entities = {b"d%d" % n: value for n in range(50)}
+        outcome = await store.commit(0, step(claim, seq, board={b"c": value}, entities=entities))
         assert outcome is Outcome.DONE
 
 

@@ -1,13 +1,17 @@
 """Another zone without a gap: the old numbers stand until the new ones are whole, and never a mixture."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import ClientError, ClientSession
+from click.testing import CliRunner
 
+from streams.cli import cli
 from streams.metrics_role import run_metrics
 from streams.rebuild import rebuild
 from streams.settings import Settings
@@ -60,7 +64,48 @@ async def answer_of(session: ClientSession, address: str) -> Answer | None:
     return Answer(told["definition_version"], told["windows"]["today"]["start"], repr(told["values"]))
 
 
-async def test_a_changed_zone_is_switched_to_at_once_and_never_mixed(cluster: Cluster) -> None:
+def settings_file(cluster: Cluster, directory: Path) -> Path:
+    path = directory / "salesfloor.toml"
+    path.write_text(
+        f'clock = "event"\n[floor]\nzone = "{NEW_ZONE}"\n[worker]\nactivity_horizon_days = 800\n'
+        f'[redis]\nurl = "{cluster.redis_url}"\nnamespace = "{cluster.name}"\n'
+    )
+    return path
+
+
+def invoke(arguments: list[str]) -> str:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def assert_one_switch(seen: Iterable[list[Answer | None]], before: Answer, after: Answer) -> None:
+    assert before.values != after.values
+    for answers in seen:
+        assert set(answers) == {before, after}, "a mixture, or nothing at all"
+        assert answers == sorted(answers, key=lambda each: each == after), "back to the old numbers"
+
+
+async def assert_explained_alike(session: ClientSession, address: str, settings: Path, shown: Answer) -> None:
+    """The records behind a number are the same at the door and on the command line, and fit what is shown."""
+    async with session.get(f"{address}/api/explain?kpi=win_rate&window=mtd&limit=3") as got:
+        explained: dict[str, Any] = await got.json()
+    assert explained["definition_version"] == shown.version
+    assert "'kpi': 'win_rate', 'level': 'floor', 'key': {}, 'window': 'mtd'" in shown.values
+    assert f"'value': {explained['value']!r}" in shown.values
+    assert [part["no_longer_listed"] for part in explained["parts"]] == [0, 0]
+    assert len(explained["records"]) == 3
+    flags = ["--config", str(settings), "--kpi", "win_rate", "--window", "mtd"]
+    told = await asyncio.to_thread(invoke, ["snapshot", "--explain", "--json", "--limit", "3", *flags])
+    assert json.loads(told) == explained
+    printed = await asyncio.to_thread(invoke, ["snapshot", "--explain", *flags])
+    assert "numerator/denominator: won" in printed
+    assert explained["records"][0]["id"] in printed
+
+
+async def test_a_changed_zone_is_switched_to_at_once_and_never_mixed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     old, new = settings_in(cluster, OLD_ZONE), settings_in(cluster, NEW_ZONE)
     events = days_of_history(31, 2_000)
     await cluster.produce(events)
@@ -101,10 +146,9 @@ async def test_a_changed_zone_is_switched_to_at_once_and_never_mixed(cluster: Cl
         assert after is not None
         assert (before.version, before.today_start[11:19]) == (old.definition_version, "00:00:00")
         assert (after.version, after.today_start[11:19]) == (new.definition_version, "18:30:00")
-        assert before.values != after.values
-        for answers in seen.values():
-            assert set(answers) == {before, after}
-            assert answers == sorted(answers, key=lambda each: each == after), "back to the old numbers"
+        assert_one_switch(seen.values(), before, after)
+
+        await assert_explained_alike(session, first, settings_file(cluster, tmp_path), after)
 
         await cluster.produce(days_of_history(32, 300))
         await cluster.committed()
