@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from metrics.catalogue import BUILT_IN
+from metrics.given import GIVEN, Given
 from metrics.kpi import Catalogue, Kpi
 from metrics.measures import MEASURES, Kind, Measure
 from metrics.targets import FIGURES, FigureKind
@@ -39,6 +40,14 @@ time before the instant, a *histogram* answers `quantile(0.9, …)` within 1 %.
 """
 
 
+_GIVEN_HEAD = """\
+## Given by calendar, roster and market
+
+Names for formulas that no event makes. `name@90d` is the value of any name over that window, whatever window
+is asked for; `name@year_before` is that of the same window a year before.
+"""
+
+
 def page(catalogue: Catalogue = BUILT_IN) -> str:
     kpis = _table(
         ("KPI", "Meaning", "Formula", "Unit", "Levels", "Empty", "Gauge"),
@@ -48,7 +57,13 @@ def page(catalogue: Catalogue = BUILT_IN) -> str:
     targets = _table(
         ("Figure", "Meaning", "Formula", "Unit", "Gauge"), (_figure_line(figure) for figure in FIGURES)
     )
-    return f"{_HEAD}\n{kpis}\n{_TARGETS_HEAD}\n{targets}\n{_MEASURES_HEAD}\n{measures}"
+    given = _table(("Name", "Unit", "Meaning"), (_given_line(each) for each in GIVEN.values()))
+    parts = (_HEAD, kpis, _TARGETS_HEAD, targets, _MEASURES_HEAD, measures, _GIVEN_HEAD, given)
+    return "\n".join(parts)
+
+
+def _given_line(given: Given) -> tuple[str, ...]:
+    return f"`{given.name}`", given.unit.value, given.sentence
 
 
 def _kpi_line(kpi: Kpi, catalogue: Catalogue) -> tuple[str, ...]:
