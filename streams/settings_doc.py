@@ -31,7 +31,8 @@ file's directory.
 
 `salesfloor check` reads everything once and names each key, its value and the fix when something is wrong.
 Changing `clock`, `[floor] zone`, `currency`, `[worker] retention_days` or
-`activity_horizon_days` changes what the stored sums mean: the workers then fold the topics again.
+`activity_horizon_days` changes what the stored sums mean: workers then wait until `salesfloor rebuild` has
+folded the topics again.
 
 ## All keys with their defaults
 """
