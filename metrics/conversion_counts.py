@@ -26,16 +26,18 @@ from metrics.places import Places
 
 FUNNEL_KPIS: Final[Mapping[str, str]] = {
     "deal_win": "win_rate",
-    "lead_conversion": "lead_conversion",
     "conversation_to_demo": "conversation_to_demo",
 }
-"""The funnels every floor has, and the KPI each one is."""
+"""Funnels every floor has that are a KPI."""
 
 OUTCOMES_MAX: Final = 500
 """So many of a team's newest outcomes go through its CUSUM; fewer where five weeks hold fewer."""
 
 Ints = NDArray[np.int64]
 Weights = dict[str, int]
+
+
+LEAD_CONVERSION: Final = "lead_conversion"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ class Funnel:
 
 
 def built_in_funnels(catalogue: Catalogue) -> tuple[Funnel, ...]:
-    return tuple(funnel_of(name, kpi, catalogue) for name, kpi in FUNNEL_KPIS.items() if kpi in catalogue)
+    """Return the funnels every floor has.
+
+    A lead is a trial once its outcome is known. The KPI of that name counts it when it is created: among the
+    newest leads few have had the time to convert, which would look like a fall.
+    """
+    leads = Funnel(LEAD_CONVERSION, LEAD_CONVERSION, {"leads_decided_converted": 1}, {"leads_decided": 1})
+    ratios = (funnel_of(name, kpi, catalogue) for name, kpi in FUNNEL_KPIS.items() if kpi in catalogue)
+    return (*ratios, leads)
 
 
 def funnel_of(name: str, kpi: str, catalogue: Catalogue) -> Funnel:

@@ -117,6 +117,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(173, "stage_passed", Unit.COUNT, by_stage=True),  # at the entry into the stage passed
     # amount of open deals without a probability of their own; their stage's is applied when a number is shown
     Measure(200, "open_unrated", Unit.MONEY, Kind.LEVEL),
+    Measure(220, "leads_decided", Unit.COUNT),  # when converted within 30 days, or when these are over
+    Measure(221, "leads_decided_converted", Unit.COUNT),
 )
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}

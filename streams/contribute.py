@@ -53,6 +53,8 @@ _ANSWERS: Final = {kind: BY_NAME[f"{kind}_answers"].number for kind in ("csat", 
 _PROMOTERS: Final = {kind: BY_NAME[f"{kind}_promoters"].number for kind in ("nps", "enps")}
 _DETRACTORS: Final = {kind: BY_NAME[f"{kind}_detractors"].number for kind in ("nps", "enps")}
 LEADS_NEW_CONVERTED = BY_NAME["leads_new_converted"].number
+LEADS_DECIDED = BY_NAME["leads_decided"].number
+LEADS_DECIDED_CONVERTED = BY_NAME["leads_decided_converted"].number
 MEETINGS_TOOK_PLACE = BY_NAME["meetings_took_place"].number
 DEMOS_BOOKED = BY_NAME["demos_put_in_calendar"].number
 DEMOS_PLANNED = BY_NAME["demos_planned"].number
@@ -218,9 +220,12 @@ def _lead(lead: LeadState) -> Contributions:
     contributions = [Contribution(cell, time_ms, {key: 1}) for time_ms, key in moments if time_ms is not None]
     if lead.created_at_ms is not None:
         values = {LEADS_NEW: 1}
-        if lead.converted_at_ms is not None and lead.converted_at_ms <= lead.created_at_ms + CONVERSION_MS:
+        decided_at_ms, decided = lead.created_at_ms + CONVERSION_MS, {LEADS_DECIDED: 1}
+        if lead.converted_at_ms is not None and lead.converted_at_ms <= decided_at_ms:
             values[LEADS_NEW_CONVERTED] = 1
+            decided_at_ms, decided = lead.converted_at_ms, {LEADS_DECIDED: 1, LEADS_DECIDED_CONVERTED: 1}
         contributions.append(Contribution(cell, lead.created_at_ms, values))
+        contributions.append(Contribution(cell, decided_at_ms, decided))
     return contributions
 
 

@@ -16,7 +16,7 @@ from metrics.beside import BesideRules
 from metrics.calendar import Calendar
 from metrics.commission import Plan, PlanVersion, Tier, tier_problem
 from metrics.contest import Contest
-from metrics.conversion_counts import FUNNEL_KPIS, Funnel, funnel_of
+from metrics.conversion_counts import FUNNEL_KPIS, LEAD_CONVERSION, Funnel, funnel_of
 from metrics.formula import FormulaError, KpiUnit
 from metrics.kpi import Catalogue, Kpi
 from metrics.leaderboard import PERIOD_FORMS, Leaderboard
@@ -190,7 +190,7 @@ def check_plans(plans: Sequence[PlanSettings], catalogue: Catalogue) -> None:
 def check_funnels(funnels: Sequence[FunnelSettings], catalogue: Catalogue) -> None:
     _check_names(funnel.name for funnel in funnels)
     for funnel in funnels:
-        if funnel.name in FUNNEL_KPIS:
+        if funnel.name in (*FUNNEL_KPIS, LEAD_CONVERSION):
             raise ValueError(f"{funnel.name!r}: every floor has this funnel; use another name")
         _as_funnel(funnel, catalogue)
 

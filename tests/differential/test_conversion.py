@@ -101,6 +101,22 @@ def test_a_week_of_five_days_without_holidays_is_compared_with_the_four_weeks_be
     assert (one.trials[0], one.base_trials[0], one.base_successes[0]) == (1, 4, 2)
 
 
+def test_a_lead_without_an_outcome_yet_is_no_trial() -> None:
+    at_ms, cell = 1_774_440_000_000, Cell(team="red")
+    rows = [
+        Row(at_ms - 9, cell, "leads_new"), Row(at_ms + 9, cell, "leads_decided"),
+        Row(at_ms - 5, cell, "leads_decided"), Row(at_ms - 5, cell, "leads_decided_converted"),
+        Row(at_ms - 4, cell, "leads_decided"),
+    ]  # fmt: skip
+    reader = FakeReader(rows)
+    leads = [funnel for funnel in built_in_funnels(BUILT_IN) if funnel.name == "lead_conversion"]
+    places = Places(reader.cells(), Roster((), Calendar()))
+    report = count_conversions(
+        places, reader.log(), reader.resolutions(), at_ms, Calendar(), leads, teams_max=9
+    )
+    assert [(each.successes[0], each.trials[0]) for each in report.counts] == [(1, 2), (1, 2)]
+
+
 def test_only_the_newest_outcomes_go_through_the_cusum() -> None:
     floor, as_of_ms = Floor(), 1_774_440_000_000
     old = [Closing(as_of_ms - 20 * 24 * HOUR_MS - n, "red", n >= 100 and n % 3 != 0) for n in range(400)]

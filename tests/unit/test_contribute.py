@@ -137,6 +137,8 @@ def test_lead_counts_at_each_of_its_moments() -> None:
         ("leads_new_converted", 1): 1,
         ("leads_qualified_total", 2): 1,
         ("leads_converted_total", 3): 1,
+        ("leads_decided", 3): 1,
+        ("leads_decided_converted", 3): 1,
     }
     assert values_of(EntityKind.LEAD, (9, lead), (10, LeadChanges(merged_into="L"))) == {}
 
@@ -159,6 +161,18 @@ def test_lead_converted_after_thirty_days_is_not_a_converted_one_of_its_cohort()
     )
     assert in_time["leads_new_converted", 1] == 1
     assert ("leads_new_converted", 1) not in late
+
+
+def test_a_lead_is_decided_when_it_converts_in_time_or_when_its_time_is_over() -> None:
+    over_ms = 1 + 30 * DAY_MS
+    created = (1, LeadChanges(created_at_ms=1))
+    untouched = values_of(EntityKind.LEAD, created)
+    late = values_of(EntityKind.LEAD, created, (2, LeadChanges(converted_at_ms=over_ms + 1)))
+    for values in (untouched, late):
+        assert values["leads_decided", over_ms] == 1
+        assert not any(name == "leads_decided_converted" for name, _ in values)
+    last = values_of(EntityKind.LEAD, created, (2, LeadChanges(converted_at_ms=over_ms)))
+    assert last["leads_decided", over_ms] == last["leads_decided_converted", over_ms] == 1
 
 
 def test_demo_is_booked_when_scheduled_due_when_planned_and_held_unless_nobody_came() -> None:
