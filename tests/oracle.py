@@ -409,6 +409,7 @@ def answers(
     result: dict[Sample, Answer] = {}
     nothing = numbers_by_key(Books(), "floor", NEVER)[""]
     keys = {level: list({*split(books, level), *keys_of(books.customers, level)}) for level in LEVELS}
+    worth: dict[tuple[str, int], dict[str, Numbers]] = {}
     for window in windows:
         pair = window_pair(window, as_of_ms, floor)
         inside_now, inside_before = within(books, pair.now), within(books, pair.previous)
@@ -417,12 +418,11 @@ def answers(
             before = numbers_by_key(inside_before, level, pair.previous)
             tallied_now = tallies(books.customers, inside_now.deals, level, pair.now)
             tallied_before = tallies(books.customers, inside_before.deals, level, pair.previous)
-            worth_now, worth_before = (
-                lifetimes(
-                    books.customers, within(books, ninety_days_to(end_ms)).deals, level, end_ms, keys[level]
-                )
-                for end_ms in (pair.now.end_ms, pair.previous.end_ms)
-            )
+            for end_ms in (pair.now.end_ms, pair.previous.end_ms):
+                if (level, end_ms) not in worth:
+                    deals = within(books, ninety_days_to(end_ms)).deals
+                    worth[level, end_ms] = lifetimes(books.customers, deals, level, end_ms, keys[level])
+            worth_now, worth_before = worth[level, pair.now.end_ms], worth[level, pair.previous.end_ms]
             for key in keys[level]:
                 values = now.get(key, nothing) | customer_numbers(tallied_now[key]) | worth_now[key]
                 previous = (

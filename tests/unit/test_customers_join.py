@@ -97,7 +97,7 @@ def told(*taken: tuple[EntityKind, str, Fact]) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for (_, _, name), value in log.left().items():
         sums[name] += value
-    return dict(sums)
+    return {name: value for name, value in sums.items() if value}
 
 
 DEAL, ACCOUNT = EntityKind.DEAL, EntityKind.ACCOUNT
@@ -130,3 +130,13 @@ def test_more_volume_or_a_new_product_expands_and_a_renewal_does_not() -> None:
 def test_a_deleted_account_is_no_customer_and_a_deal_without_one_makes_none() -> None:
     assert told((DEAL, "1", won(0, "A")), (ACCOUNT, "A", AccountFact(Cell(), deleted=True))) == {}
     assert told((DEAL, "1", won(0, ""))) == {}
+
+
+def test_a_churn_at_the_start_or_before_is_of_an_earlier_life() -> None:
+    for churned_at_ms in (6, 7):
+        account = AccountFact(Cell(), active_from_ms=7, churned_at_ms=churned_at_ms)
+        assert told((ACCOUNT, "A", account)) == {
+            "accounts_active": 1, "accounts_activated": 1, "accounts_changed": 1,
+        }  # fmt: skip
+    left = told((ACCOUNT, "A", AccountFact(Cell(), active_from_ms=7, churned_at_ms=8)))
+    assert left == {"accounts_activated": 1, "accounts_churned": 1, "accounts_changed": 2}
