@@ -54,7 +54,7 @@ class PacingSettings(BaseModel):
 
     def as_pacing(self) -> Pacing:
         return Pacing(
-            weekday_weights=dict(self.weekday_weights),
+            weekday_weights={str(day): weight for day, weight in self.weekday_weights.items()},
             ramp_months=self.ramp_months,
             commit_probability=self.commit_probability,
             best_case_probability=self.best_case_probability,

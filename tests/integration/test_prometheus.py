@@ -155,9 +155,7 @@ def test_every_gauge_prometheus_scraped_equals_the_snapshot(tmp_path: Path, free
             told = until(lambda: found if _has(found := scraped(prometheus, levels), expected) else None)
             assert {sample: told[sample] for sample in expected} == expected
             extra = {name for name, labels in told.keys() - expected.keys() if "_previous" not in name}
-            assert extra <= beside_gauge_labels().keys(), (
-                "gauges that nothing tells"
-            )
+            assert extra <= beside_gauge_labels().keys(), "gauges that nothing tells"
             assert "salesfloor_team_conversion_trials" in extra
             as_of = scraped(prometheus, "salesfloor_as_of_timestamp_seconds")
             assert [datetime.fromtimestamp(value, UTC) for value in as_of.values()] == [

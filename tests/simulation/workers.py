@@ -16,7 +16,7 @@ from streams.clock import ManualClock
 from streams.keeper import Keeper
 from streams.rules import FoldRules
 from streams.slot import Offsets
-from streams.stores.base import Board, Claim, Commit, Mark, Outcome
+from streams.stores.base import Board, Claim, Commit, Mark, Outcome, SlotImage
 from streams.stores.memory import MemoryStore
 from streams.table import DeadLetter
 from tests.folding import LogRecord
@@ -85,6 +85,9 @@ class SlowStore:
 
     async def read_mark(self, slot: int) -> Mark:
         return await self._store.read_mark(slot)
+
+    async def read_image(self, slot: int) -> SlotImage:
+        return await self._store.read_image(slot)
 
 
 class SimulatedReader:
