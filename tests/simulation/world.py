@@ -175,7 +175,7 @@ class World:
         for _ in range(count):
             gap = self.random.choice((0, 0, 0, 0, 0, 0, 1, 3))
             if self.random.random() < 0.08:
-                partition = TopicPartition(self.random.choice(SOURCES), self.random.randrange(SLOTS))
+                partition = TopicPartition(self.random.choice(GENERATED), self.random.randrange(SLOTS))
                 self.broken.add((*partition, self.log.ends.get(partition, 0) + gap))
                 self.log.append(partition, b"{broken", gap=gap)
                 continue
