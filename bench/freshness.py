@@ -1,8 +1,8 @@
 """How old a number is when it shows: from the produce call to the value in `/metrics`.
 
 Run `python -m bench freshness [--rate 1000] [--seconds 20] [--tick-ms 1000]`. A worker and a metrics process
-run as they do in production, each won deal is one more in `salesfloor_floor_deals_won`, and `/metrics` is read
-about fifty times a second. What the gauge shows at a reading tells which events were visible by then.
+run as they do in production, each won deal is one more in `salesfloor_floor_deals_won`, and `/metrics` is
+read about fifty times a second. What the gauge shows at a reading tells which events were visible by then.
 """
 
 import argparse
