@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from metrics.panes import DayStart
+from metrics.panes import DayStart, Resolution
 from streams import layout
 from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
@@ -295,20 +295,27 @@ class SlotTable:
         for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
             self._drop(EntityKind.ACTIVITY, entity_id)
         newest_ms = self.facts.newest_event_ms
-        base_ms = now_ms if self._rules.clock == "wall" or newest_ms is None else newest_ms
+        if newest_ms is None:
+            return  # nothing is held, and a history may be about to come
+        base_ms = now_ms if self._rules.clock == "wall" else newest_ms
         oldest_ms = base_ms - self._rules.retention_ms
         for kind in (EntityKind.DEAL, EntityKind.LEAD):
             entities = self._entities[kind]
             for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
                 self._panes.retract(self._contributions(entities[entity_id]))
                 self._drop(kind, entity_id)
-        if self._panes.panes:
-            self._panes.forget_before(oldest_ms)
-            self._coarsen(base_ms)
+        before = self._panes.resolution
+        self._panes.forget_before(oldest_ms)
+        self._panes.coarsen(now_ms=base_ms)
+        self._note_resolution(before)
 
     def _coarsen(self, now_ms: int) -> None:
         before = self._panes.resolution
         self._panes.coarsen(now_ms=now_ms)
+        self._note_resolution(before)
+
+    def _note_resolution(self, before: Resolution) -> None:
+        """Readers must learn what panes no longer tell, also when no pane changed with it."""
         if self._panes.resolution != before:
             self._facts_dirty = True
 

@@ -5,6 +5,7 @@ side, `take_snapshot` on top; and the comparison of its numbers with the oracle'
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from metrics.calendar import Calendar
@@ -76,12 +77,23 @@ class ProductPath:
         for (topic, slot), batch in batches.items():
             dead = self._tables[slot].fold(topic, batch, now_ms=self.now_ms)
             assert not dead, [letter.rejected for letter in dead]
+        await self._commit()
+
+    async def _commit(self) -> None:
         for slot, table in enumerate(self._tables):
             commit = table.take_commit()
             if commit is not None:
                 assert await self.store.commit(slot, commit) is Outcome.DONE
                 table.committed()
         await self.follower.load()
+
+    async def forget(self, *, retention_ms: int, now_ms: int) -> None:
+        """Restart every slot with this retention and let it forget what is older."""
+        self._rules = replace(self._rules, retention_ms=retention_ms)
+        for slot in range(self.slots):
+            table = self._tables[slot] = SlotTable(slot, self._rules, await self.store.claim(slot))
+            table.expire(now_ms=now_ms)
+        await self._commit()
 
     def snapshot(self, as_of_ms: int) -> KpiSnapshot:
         return take_snapshot(self.follower, as_of_ms, self.config, strict=True)

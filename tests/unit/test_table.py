@@ -196,3 +196,10 @@ def test_event_clock_measures_retention_from_the_newest_event() -> None:
     ]
     dead = table.fold(DEALS, events, now_ms=in_2035_ms)
     assert [each.record.offset for each in dead] == [2]
+
+
+def test_an_empty_slot_forgets_nothing_so_that_a_history_can_still_come() -> None:
+    table = new_table(rules=FoldRules(day_start=RULES.day_start, clock="event"))
+    table.expire(now_ms=NOW_MS + 9 * 365 * DAY_MS)
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS + 9 * 365 * DAY_MS)
+    assert sum_of(table, WON) == 1
