@@ -50,7 +50,8 @@ def _beside() -> dict[str, set[str]]:
     }
 
 
-GAUGES = _gauges() | _beside()
+BESIDE = _beside()
+GAUGES = _gauges() | BESIDE
 
 
 class Selector(NamedTuple):
