@@ -1,6 +1,6 @@
 """Events per second of one process: the same fold by a plain Faust agent, by ours, and what aiokafka reads.
 
-Run `python -m bench.fold [--events N]`. All read the same log of deal events on the embedded broker, each in
+Run `python -m bench fold [--events N]`. All read the same log of deal events on the embedded broker, each in
 a process of its own, one after the other:
 
 (a) plain   a Faust agent on Faust's own transport, one record at a time, `SlotTable.fold` on each;
@@ -64,8 +64,8 @@ class Way:
     PLAIN, OURS, RAW, FOLD = "plain Faust agent", "salesfloor worker", "raw aiokafka", "aiokafka + fold"
 
 
-def event(number: int) -> bytes:
-    deal = number % 20_000
+def event(number: int, *, deals: int = 20_000) -> bytes:
+    deal = number % deals
     won = number % 7 == 0
     return json.dumps(
         {

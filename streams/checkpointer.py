@@ -77,6 +77,8 @@ class Checkpointer:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self.keeper.check_truncation()
+            if not self.paused:
+                await self.keeper.check_progress()
             await self._report()
             await self._probe()
             if time.monotonic() >= next_expiry:

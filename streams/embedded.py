@@ -161,7 +161,7 @@ async def _child(
 ) -> AsyncIterator[tuple[int, int]]:
     """Run a server until the context ends; yields (pid, port) once it answers."""
     for attempt in range(_FREE_PORT_ATTEMPTS):
-        chosen = port or _free_port()
+        chosen = port or free_port()
         if port and not _is_free(port):
             raise _busy(title, port, option)
         with _spawned(command(chosen)) as (process, log):
@@ -244,7 +244,7 @@ def _tail(log: IO[bytes]) -> str:
     return log.read().decode(errors="replace").strip() or "(it said nothing)"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

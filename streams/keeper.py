@@ -34,6 +34,8 @@ RELOAD_PAUSE_SECONDS = 0.5
 RELOAD_PAUSE_MAX_SECONDS = 5.0
 TRUNCATION_SIGHTINGS = 3
 """A new partition leader may for a moment tell an older high watermark; a truncated log keeps telling it."""
+STALL_SIGHTINGS = 5
+"""Five seconds without a step: far longer than the batches queued before it take to fold."""
 DIRTY_KEYS_MAX = 5_000
 """Commit early beyond it: 10,000 keys in one commit block Redis for about 13 ms, and grow from there."""
 
@@ -309,6 +311,32 @@ class Keeper:
                 break
             else:
                 slot.behind_sightings = 0
+
+    async def check_progress(self) -> None:
+        """Fetch again where the log goes on and a slot does not.
+
+        A gap shows itself only when the next batch comes, which may be never; whatever lost the records
+        on the way from Kafka to the fold, this brings them back.
+        """
+        if self.reader is None:
+            return
+        for slot in self.owned:
+            for partition, next_offset in slot.positions().items():
+                if self._stands_still(slot, partition, self.reader.high_watermark(partition), next_offset):
+                    self.counts.reseeks += 1
+                    log.warning(fields("stalled, reading again", topic=partition.topic, slot=slot.number))
+                    await self.reseek(partition)
+
+    @staticmethod
+    def _stands_still(slot: Slot, partition: TopicPartition, end: int | None, next_offset: int) -> bool:
+        stood_at, sightings = slot.stalls.pop(partition.topic, (-1, 0))
+        if end is None or end <= next_offset:
+            return False
+        sightings = sightings + 1 if stood_at == next_offset else 1
+        if sightings >= STALL_SIGHTINGS:
+            return True
+        slot.stalls[partition.topic] = next_offset, sightings
+        return False
 
     def _stop_truncated(self, slot: Slot, partition: TopicPartition, end: int | None) -> None:
         assert self.reader is not None

@@ -60,6 +60,8 @@ class Slot:
         self.tenure = 0
         """Grows when the table is dropped, so that whoever awaited in between sees it is no longer his."""
         self.behind_sightings = 0
+        self.stalls: dict[str, tuple[int, int]] = {}
+        """Topic -> next offset, and how often in a row it was seen to stand still short of the log's end."""
 
     @property
     def partitions(self) -> set[TopicPartition]:
@@ -79,3 +81,4 @@ class Slot:
         self.letters = []
         self.tenure += 1
         self.behind_sightings = 0
+        self.stalls = {}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from metrics.panes import Resolution
 from streams import layout
 from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
@@ -339,7 +340,9 @@ class SlotTable:
         for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
             self._settle(entity_id)
         newest_ms = self.facts.newest_event_ms
-        base_ms = now_ms if self._rules.clock == "wall" or newest_ms is None else newest_ms
+        if newest_ms is None:
+            return  # nothing is held, and a history may be about to come
+        base_ms = now_ms if self._rules.clock == "wall" else newest_ms
         oldest_ms = base_ms - self._rules.retention_ms
         for kind in _RETAINED:
             entities = self._entities[kind]
@@ -347,13 +350,18 @@ class SlotTable:
                 self._panes.retract(self._contributions(entities[entity_id]))
                 self._drop(kind, entity_id)
         self._touches.expire(oldest_ms)
-        if self._panes.panes:
-            self._panes.forget_before(oldest_ms)
-            self._coarsen(base_ms)
+        before = self._panes.resolution
+        self._panes.forget_before(oldest_ms)
+        self._panes.coarsen(now_ms=base_ms)
+        self._note_resolution(before)
 
     def _coarsen(self, now_ms: int) -> None:
         before = self._panes.resolution
         self._panes.coarsen(now_ms=now_ms)
+        self._note_resolution(before)
+
+    def _note_resolution(self, before: Resolution) -> None:
+        """Readers must learn what panes no longer tell, also when no pane changed with it."""
         if self._panes.resolution != before:
             self._facts_dirty = True
 

@@ -112,10 +112,10 @@ class BatchConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once and yield each partition's records as one message.
 
-        What is dropped here, because the flow stopped or the group's generation changed, is read again:
-        both end in `perform_seek`. Paused partitions are not filtered out, for no seek would follow.
+        Nothing fetched is dropped here. A fetch that waits across a rebalance may come back with records
+        from behind the new seek, and no other seek would bring those again. So they wait until the flow
+        goes on; whether they fit is for the keeper to judge.
         """
-        generation_id = self.app.consumer_generation_id
         try:
             records, _active = await self._wait_next_records(timeout)
         except OffsetOutOfRangeError as error:
@@ -126,31 +126,31 @@ class BatchConsumer(driver.Consumer):
             await self._bear(error)
             return
         self._fetch_errors = 0
-        if records is None or self.should_stop:
-            return
-        for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation_id:
+        for tp, batch in (records or {}).items():
+            if not self.flow_active:
+                await self.wait(self.can_resume_flow)
+            if self.should_stop:
                 return
             if batch:
-                last = batch[-1]
-                yield (
-                    tp,
-                    ConsumerMessage(
-                        last.topic,
-                        last.partition,
-                        last.offset,
-                        last.timestamp / 1000.0,
-                        last.timestamp_type,
-                        None,
-                        b"",
-                        batch,
-                        None,
-                        0,
-                        0,
-                        tp,
-                        generation_id=generation_id,
-                    ),
-                )
+                yield tp, self._batch_message(tp, batch)
+
+    def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
+        last = batch[-1]
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            b"",
+            batch,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
 
     async def _bear(self, error: KafkaError) -> None:
         self._fetch_errors += 1

@@ -5,6 +5,7 @@ side, `take_snapshot` on top; and the comparison of its numbers with the oracle'
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from metrics.business_hours import minute_of
@@ -129,6 +130,14 @@ class ProductPath:
         claims = [await self.store.claim(slot) for slot in range(self.slots)]
         owners = (layout.entity_of_field(name) for claim in claims for name in claim.entities)
         return sorted(owner[1] for owner in owners if owner and owner[0] is EntityKind.ACTIVITY)
+
+    async def forget(self, *, retention_ms: int, now_ms: int) -> None:
+        """Restart every slot with this retention and let it forget what is older."""
+        self._rules = replace(self._rules, retention_ms=retention_ms)
+        for slot in range(self.slots):
+            table = self._tables[slot] = SlotTable(slot, self._rules, await self.store.claim(slot))
+            table.expire(now_ms=now_ms)
+        await self._commit()
 
     def snapshot(self, as_of_ms: int) -> KpiSnapshot:
         return take_snapshot(self.follower, as_of_ms, self.config, strict=True)

@@ -88,7 +88,6 @@ class Facts:
         fact = self._tables[EntityKind.ACCOUNT].get(account_id)
         return fact if type(fact) is AccountFact else None
 
-
     def touches(self, concern: Concern) -> Touches | None:
         """Return what all slots know of the activities for a lead or deal."""
         parts = [fact for fact in self._tables[EntityKind.ACTIVITY].all(concern) if type(fact) is Touches]

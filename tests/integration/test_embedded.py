@@ -76,9 +76,9 @@ async def test_a_busy_port_is_refused_with_the_option_that_changes_it(option: st
 @pytest.mark.usefixtures("nothing_left")
 async def test_a_free_port_lost_to_another_program_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
-        lost, free = holder.getsockname()[1], parts._free_port()
+        lost, free = holder.getsockname()[1], parts.free_port()
         offered = iter([lost, free])
-        monkeypatch.setattr(parts, "_free_port", lambda: next(offered))
+        monkeypatch.setattr(parts, "free_port", lambda: next(offered))
         async with parts.embedded_kafka() as broker:
             assert port_of(broker.kafka) == free
 

@@ -61,7 +61,8 @@ def _of_targets() -> dict[str, set[str]]:
     }
 
 
-GAUGES = _gauges() | _of_targets() | _beside() | beside_gauge_labels()
+BESIDE = _beside()
+GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels()
 
 
 class Selector(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tidy.catalogue import selectors, wrong_with
+from tests.tidy.catalogue import BESIDE, selectors, wrong_with
 from tests.tidy.repository import ROOT, name_of
 
 PROMETHEUS = ROOT / "prometheus"
@@ -117,3 +117,8 @@ def test_a_query_for_a_gauge_that_does_not_exist_is_noticed() -> None:
     assert wrong_with('salesfloor_floor_revenue{team="a", window="1h"}') != []
     assert wrong_with("salesfloor_team_revenue") == ["salesfloor_team_revenue of which window?"]
     assert wrong_with('salesfloor_team_revenue{window="1h"} / salesfloor_data_age_seconds') == []
+
+
+def test_what_each_metric_beside_the_kpis_means_is_written_down() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [name for name in BESIDE if f"`{name}" not in text] == []

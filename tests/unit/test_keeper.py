@@ -207,6 +207,28 @@ async def test_log_that_ends_too_early_stops_its_slot_and_no_other() -> None:
     assert not desk.keeper.settled
 
 
+async def test_slot_that_stands_still_short_of_the_end_is_read_again() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.reader.watermarks = {DEALS_0: 9, TopicPartition(LEADS, 0): 0}
+    for _ in range(4):
+        await desk.keeper.check_progress()
+    assert desk.reader.seeks == []
+    await desk.keeper.check_progress()
+    assert desk.reader.seeks == [{DEALS_0: 5}]
+
+
+async def test_slot_that_moves_is_left_alone_however_far_behind() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.reader.watermarks = {DEALS_0: 1_000}
+    for first in range(20):
+        desk.fold(deals(first, 1))
+        await desk.keeper.check_progress()
+    assert desk.reader.seeks == []
+
+
 async def test_watermark_that_recovers_stops_nothing() -> None:
     desk = Desk()
     await desk.take(0)

@@ -222,3 +222,10 @@ def test_a_commit_carries_the_facts_of_what_changed_and_deletes_those_that_are_n
     assert commit is not None
     assert facts_in(commit) == {}
     assert name in commit.board_del
+
+
+def test_an_empty_slot_forgets_nothing_so_that_a_history_can_still_come() -> None:
+    table = new_table(rules=FoldRules(calendar=RULES.calendar, clock="event"))
+    table.expire(now_ms=NOW_MS + 9 * 365 * DAY_MS)
+    table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS + 9 * 365 * DAY_MS)
+    assert sum_of(table, WON) == 1

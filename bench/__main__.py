@@ -1,0 +1,19 @@
+"""Every measurement by name: `python -m bench NAME [options]`, or all of them without a name."""
+
+import runpy
+import sys
+
+BENCHES = ("fold", "freshness", "restart")
+
+
+def main() -> None:
+    name, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    if name and name not in BENCHES:
+        sys.exit(f"unknown bench {name!r}; there are {', '.join(BENCHES)}")
+    for each in (name,) if name else BENCHES:
+        sys.argv = [f"python -m bench {each}", *rest]
+        runpy.run_module(f"bench.{each}", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""salesfloor's roles as processes of their own on embedded parts, for benches. Measures nothing."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+STARTS_WITHIN_SECONDS = 120.0
+
+
+@asynccontextmanager
+async def role(name: str, ready_url: str, **environment: str) -> AsyncIterator[Process]:
+    """Run `salesfloor NAME` and give it once it says that it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from streams.cli import main; main()",
+        name,
+        env=os.environ | environment,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+    )
+    try:
+        await until_ready(ready_url, process)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def until_ready(url: str, process: Process) -> None:
+    async with aiohttp.ClientSession() as client, asyncio.timeout(STARTS_WITHIN_SECONDS):
+        while True:
+            try:
+                async with client.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            if process.returncode is not None:
+                sys.exit(f"the process ended with {process.returncode} before it was ready at {url}")
+            await asyncio.sleep(0.02)
