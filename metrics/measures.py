@@ -40,6 +40,7 @@ class Measure:
 
 MEASURES: tuple[Measure, ...] = (
     Measure(1, "created", Unit.COUNT),
+    Measure(90, "created_won", Unit.COUNT),  # at the time of creation, of deals that are won by now
     Measure(2, "won", Unit.COUNT),
     Measure(3, "lost", Unit.COUNT),
     Measure(4, "won_amount", Unit.MONEY),

@@ -23,6 +23,7 @@ CONVERSION_MS: Final = 30 * 86_400_000
 _STATUS_INDEX: Final = FIELDS[EntityKind.DEAL].index("status")
 
 CREATED = BY_NAME["created"].number
+CREATED_WON = BY_NAME["created_won"].number
 WON = BY_NAME["won"].number
 LOST = BY_NAME["lost"].number
 WON_AMOUNT = BY_NAME["won_amount"].number
@@ -130,7 +131,8 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
     contributions = _open_interval(deal, cell, amount_minor, closed_ms, rules)
     created_at_ms = deal.created_at_ms
     if created_at_ms is not None:
-        contributions.append(Contribution(cell, created_at_ms, {CREATED: 1}))
+        cohort = {CREATED: 1, CREATED_WON: 1} if deal.status == "won" else {CREATED: 1}
+        contributions.append(Contribution(cell, created_at_ms, cohort))
     if closed_ms is None:
         return contributions
     if deal.status == "lost":

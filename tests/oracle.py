@@ -242,6 +242,8 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
         ("deals_lost", None): Fraction(len(lost)),
         ("deals_closed", None): Fraction(len(won) + len(lost)),
         ("deals_created", None): Fraction(len(created)),
+        ("deals_created_won", None): Fraction(sum(deal.status == "won" for deal in created)),
+        ("win_rate_cohort", None): _ratio(sum(deal.status == "won" for deal in created), len(created)),
         ("deals_won_without_amount", None): Fraction(sum(not deal.has_amount for deal in won)),
         ("closed_amount", None): revenue + lost_amount,
         ("average_deal_size", None): _ratio(revenue, len(won)),

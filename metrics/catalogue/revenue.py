@@ -31,6 +31,16 @@ REVENUE: Final = (
         "deals_won / deals_closed", KpiUnit.RATIO, DEALS,
     ),
     Kpi(
+        "deals_created_won", "Distinct deals created in the window that are won by now.",
+        "created_won", KpiUnit.COUNT, DEALS,
+    ),
+    Kpi(
+        "win_rate_cohort",
+        "Share won by now of the deals created in the window; open ones count as not won yet, so a young "
+        "window says little: its start, told beside it, is the age of its oldest deals.",
+        "deals_created_won / deals_created", KpiUnit.RATIO, DEALS,
+    ),
+    Kpi(
         "win_rate_value", "Amount won of the amount closed in the window.",
         "revenue / closed_amount", KpiUnit.RATIO, DEALS,
     ),

@@ -64,6 +64,7 @@ def test_won_deal_closes_what_it_opened() -> None:
     values = values_of(EntityKind.DEAL, (1000, OPENED), (2000, won))
     at_ms = 1000 + DAY_MS
     assert values["won", at_ms] == 1
+    assert values["created_won", 1000] == 1, "its cohort is the one it was created in"
     assert values["won_amount", at_ms] == 10_010
     assert values["won_cycle_total", at_ms] == DAY_MS
     assert values["won_cycle", at_ms] == 1
