@@ -331,8 +331,8 @@ class SlotTable:
     def expire(self, *, now_ms: int) -> None:
         """Forget entities and panes past their horizons; coarsen panes when there are too many.
 
-        A deal or lead past retention takes its contributions along; an activity past its horizon
-        leaves its contributions in the panes and can no longer change them.
+        An entity past retention, none of whose facts lies within it, takes its contributions along; an
+        activity past its horizon leaves its contributions in the panes and can no longer change them.
         """
         activity_newest_ms = self.facts.newest_ms.get(ACTIVITIES, _BEGINNING_OF_TIME_MS)
         horizon_ms = activity_newest_ms - self._rules.activity_horizon_ms
@@ -347,8 +347,10 @@ class SlotTable:
         for kind in _RETAINED:
             entities = self._entities[kind]
             for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
-                self._panes.retract(self._contributions(entities[entity_id]))
-                self._drop(kind, entity_id)
+                contributions = self._contributions(entities[entity_id])
+                if all(each.time_ms < oldest_ms for each in contributions):
+                    self._panes.retract(contributions)
+                    self._drop(kind, entity_id)
         self._touches.expire(oldest_ms)
         before = self._panes.resolution
         self._panes.forget_before(oldest_ms)

@@ -29,7 +29,7 @@ from tests.oracle_windows import Floor
 BINARY = "SALESFLOOR_TEST_PROMETHEUS"
 DEADLINE_SECONDS = 60.0
 AS_OF_MS = int(datetime(2018, 5, 16, 15, 30, tzinfo=UTC).timestamp()) * 1000
-SUFFIX = {KpiUnit.SECONDS: "_seconds", KpiUnit.RATIO: "_ratio"}
+SUFFIX = {KpiUnit.SECONDS: "_seconds", KpiUnit.RATIO: "_ratio", KpiUnit.MONEY_PER_DAY: "_per_day"}
 
 Labels = frozenset[tuple[str, str]]
 Answer = TypeVar("Answer")
