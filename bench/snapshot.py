@@ -70,7 +70,7 @@ def cpu_seconds(snapshotter: Snapshotter, image: PaneImage) -> float:
 
 
 def main() -> None:
-    for reps in (200, 2000):
+    for reps in (200, 2_000, 20_000):
         for name, image in (
             ("one currency", floor_of(reps)),
             ("roster and rates", floor_of(reps, references_of(reps))),
