@@ -45,7 +45,8 @@ def feed_families(state: FeedState) -> Iterator[Metric]:
     """Yield the counters that were committed together with the panes, and how complete the panes are."""
     for group, counter in COUNTERS.items():
         family = CounterMetricFamily(counter.name, counter.documentation, labels=[counter.label])
-        for name, count in sorted(state.counters.get(group, {}).items()):
+        # The sum over some of the slots is not the total, and a counter that falls reads as a restart.
+        for name, count in sorted(state.counters.get(group, {}).items()) if state.ready else ():
             family.add_metric([label_value(name)], count)
         yield family
     offsets = GaugeMetricFamily(

@@ -35,7 +35,9 @@ RELOAD_PAUSE_MAX_SECONDS = 5.0
 TRUNCATION_SIGHTINGS = 3
 """A new partition leader may for a moment tell an older high watermark; a truncated log keeps telling it."""
 STALL_SIGHTINGS = 5
-"""Five seconds without a step: far longer than the batches queued before it take to fold."""
+"""Looks, a second apart, without a step of this partition or any other: its records got lost on the way."""
+STALL_SIGHTINGS_BUSY = 60
+"""While others move, a partition with a backlog may just be waiting for its turn."""
 DIRTY_KEYS_MAX = 5_000
 """Commit early beyond it: 10,000 keys in one commit block Redis for about 13 ms, and grow from there."""
 
@@ -56,6 +58,8 @@ class Keeper:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a commit should not wait for its interval."""
     joined: bool = False
+    _folded_to: int = 0
+    """Sum of all next offsets at the last look: whether anything moved since."""
 
     # Folding
 
@@ -320,20 +324,26 @@ class Keeper:
         """
         if self.reader is None:
             return
+        folded_to = sum(sum(slot.positions().values()) for slot in self.owned)
+        limit = STALL_SIGHTINGS if folded_to == self._folded_to else STALL_SIGHTINGS_BUSY
+        self._folded_to = folded_to
         for slot in self.owned:
             for partition, next_offset in slot.positions().items():
-                if self._stands_still(slot, partition, self.reader.high_watermark(partition), next_offset):
+                end = self.reader.high_watermark(partition)
+                if self._stands_still(slot, partition, end, next_offset, limit):
                     self.counts.reseeks += 1
                     log.warning(fields("stalled, reading again", topic=partition.topic, slot=slot.number))
                     await self.reseek(partition)
 
     @staticmethod
-    def _stands_still(slot: Slot, partition: TopicPartition, end: int | None, next_offset: int) -> bool:
+    def _stands_still(
+        slot: Slot, partition: TopicPartition, end: int | None, next_offset: int, limit: int
+    ) -> bool:
         stood_at, sightings = slot.stalls.pop(partition.topic, (-1, 0))
         if end is None or end <= next_offset:
             return False
         sightings = sightings + 1 if stood_at == next_offset else 1
-        if sightings >= STALL_SIGHTINGS:
+        if sightings >= limit:
             return True
         slot.stalls[partition.topic] = next_offset, sightings
         return False

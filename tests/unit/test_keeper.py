@@ -219,6 +219,19 @@ async def test_slot_that_stands_still_short_of_the_end_is_read_again() -> None:
     assert desk.reader.seeks == [{DEALS_0: 5}]
 
 
+async def test_partition_that_waits_for_its_turn_is_left_alone_while_others_move() -> None:
+    desk = Desk()
+    await desk.take(0, 1)
+    desk.reader.watermarks = {DEALS_0: 1_000, TopicPartition(LEADS, 1): 7}
+    for first in range(59):
+        desk.fold(deals(first, 1))
+        await desk.keeper.check_progress()
+    assert desk.reader.seeks == []
+    desk.fold(deals(59, 1))
+    await desk.keeper.check_progress()
+    assert desk.reader.seeks == [{TopicPartition(LEADS, 1): 0}]
+
+
 async def test_slot_that_moves_is_left_alone_however_far_behind() -> None:
     desk = Desk()
     await desk.take(0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -27,7 +28,7 @@ STATE = FeedState(
         "ignored": {"unknown_type": 1},
         "of_tomorrow": {"x": 1},
     },
-    slots_expected=2,
+    slots_expected=1,
     slots_loaded=1,
 )
 ODD = 'Ann "the\\closer" \n Ö'
@@ -137,6 +138,14 @@ def test_the_pipelines_own_metrics_stand_beside_the_kpis() -> None:
     assert found["salesfloor_slots_loaded", ()] == 1
     assert [value for (name, _), value in found.items() if name == "salesfloor_build_info"] == [1]
     assert not any("tomorrow" in name for name, _ in found)
+
+
+def test_totals_of_some_of_the_slots_are_not_told() -> None:
+    whole = taken()
+    part = replace(whole, state=replace(whole.state, slots_expected=whole.state.slots_loaded + 1))
+    found = samples(families_of(page(part, openmetrics=False), openmetrics=False))
+    assert found["salesfloor_slots_expected", ()] == whole.state.slots_loaded + 1
+    assert not any(name == "salesfloor_events_total" for name, _ in found)
 
 
 def test_label_sets_are_made_once_while_the_groups_stay() -> None:
