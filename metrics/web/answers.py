@@ -5,9 +5,10 @@ import json
 from dataclasses import replace
 from typing import Protocol
 
-from metrics.kpi import Kpi
+from metrics.kpi import LEVELS, Kpi
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
+from metrics.targets import FigureKind
 
 # More different questions than this within one tick are somebody trying things out; they are not kept.
 _KEPT_MAX = 32
@@ -123,4 +124,17 @@ def describe(kpi: Kpi) -> dict[str, JsonValue]:
         "levels": list(kpi.levels),
         "quantiles": list(kpi.quantiles),
         "gauges": [kpi.gauge_name(level) for level in kpi.levels],
+    }
+
+
+def describe_figure(figure: FigureKind) -> dict[str, JsonValue]:
+    """The same for a figure of targets, which stands at every level a target is set for."""
+    return {
+        "name": figure.name,
+        "sentence": figure.sentence,
+        "formula": figure.formula,
+        "unit": figure.unit.value if figure.unit else "as the KPI",
+        "levels": list(LEVELS),
+        "quantiles": [],
+        "gauges": [figure.gauge_name(level) for level in LEVELS],
     }

@@ -13,7 +13,8 @@ from metrics.edges import LeftOut
 from metrics.kpi import Catalogue
 from metrics.kpi_snapshot import KpiSnapshot, KpiValue
 from metrics.snapshot import Filters, take_snapshot
-from metrics.web.answers import describe
+from metrics.targets import FIGURES
+from metrics.web.answers import describe, describe_figure
 from metrics.web.query import BadAsk, instant_ms
 from streams.clock import SystemClock
 from streams.commands.show import shown_seconds, shown_value
@@ -118,14 +119,15 @@ def _cells(by_window: dict[str | None, KpiValue], windows: list[str], currency: 
 
 
 def kpis(catalogue: Catalogue, *, as_json: bool) -> None:
+    described = [*map(describe, catalogue), *map(describe_figure, FIGURES)]
     if as_json:
-        click.echo(json.dumps([describe(kpi) for kpi in catalogue], ensure_ascii=False))
+        click.echo(json.dumps(described, ensure_ascii=False))
         return
     console = Console()
-    for kpi in catalogue:
-        console.print(f"[bold]{kpi.name}[/bold]  ({kpi.unit})", highlight=False)
-        console.print(f"  {kpi.sentence}", highlight=False, markup=False)
-        console.print(f"  = {kpi.formula}", highlight=False, markup=False)
-        console.print(
-            f"  {', '.join(kpi.gauge_name(level) for level in kpi.levels)}", highlight=False, soft_wrap=True
-        )
+    for each in described:
+        console.print(f"[bold]{each['name']}[/bold]  ({each['unit']})", highlight=False)
+        console.print(f"  {each['sentence']}", highlight=False, markup=False)
+        console.print(f"  = {each['formula']}", highlight=False, markup=False)
+        gauges = each["gauges"]
+        assert isinstance(gauges, list)
+        console.print(f"  {', '.join(map(str, gauges))}", highlight=False, soft_wrap=True)

@@ -117,8 +117,12 @@ def test_check_as_json_shows_no_secret(
 
 def test_kpis_as_json_have_what_a_program_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cli, ["kpis", "--json"]) == 0
-    revenue = json.loads(capsys.readouterr().out)[0]
+    listed = json.loads(capsys.readouterr().out)
+    revenue = listed[0]
     assert revenue["name"] == "revenue"
+    assert {"quota_attainment", "pace_expected", "forecast_commit"} <= {each["name"] for each in listed}
+    for each in listed:
+        assert each.keys() == revenue.keys()
     assert revenue.keys() == {"name", "sentence", "formula", "unit", "levels", "quantiles", "gauges"}
 
 
