@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from metrics.exact import FloatArray
 from metrics.formula import MONEY_UNITS, KpiUnit
+from metrics.gauge_windows import EVERY_WINDOW, GaugeWindows
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 
 _UNIT_IN_NAME: Final = {KpiUnit.SECONDS: "seconds", KpiUnit.RATIO: "ratio"}
@@ -78,7 +79,9 @@ def _label_sets(level: str, keys: LevelKeys, extra: Labels) -> Sequence[Labels]:
     return tuple(tuple(sorted((*extra, (level, label), ("team", team)))) for label, team in pairs)
 
 
-def kpi_gauges(snapshot: KpiSnapshot, labels: GaugeLabels | None = None) -> Iterator[Gauge]:
+def kpi_gauges(
+    snapshot: KpiSnapshot, labels: GaugeLabels | None = None, windows: GaugeWindows = EVERY_WINDOW
+) -> Iterator[Gauge]:
     """Yield one gauge per level, KPI and twin; the quantiles of a KPI share one."""
     labels = labels or GaugeLabels()
     families: dict[tuple[str, str], list[Series]] = {}
@@ -86,19 +89,29 @@ def kpi_gauges(snapshot: KpiSnapshot, labels: GaugeLabels | None = None) -> Iter
         families.setdefault((series.level, series.kpi.name), []).append(series)
     for members in families.values():
         for previous in (False, True):
-            gauge = _gauge(snapshot, members, labels, previous=previous)
+            gauge = _gauge(snapshot, members, labels, windows, previous=previous)
             if gauge.blocks:
                 yield gauge
 
 
-def _gauge(snapshot: KpiSnapshot, members: list[Series], labels: GaugeLabels, *, previous: bool) -> Gauge:
+def _gauge(
+    snapshot: KpiSnapshot,
+    members: list[Series],
+    labels: GaugeLabels,
+    windows: GaugeWindows,
+    *,
+    previous: bool,
+) -> Gauge:
     kpi, level = members[0].kpi, members[0].level
     blocks: list[GaugeBlock] = []
     for series in members:
         values = series.previous if previous else series.values
         if values is None:
             continue
+        shown = windows.of(kpi, level, series.lines, previous=previous)
         for line, window in enumerate(series.lines):
+            if window not in shown:
+                continue
             extra = _extra_labels(snapshot, series, window)
             blocks.append(GaugeBlock(labels.of(level, snapshot.keys[level], extra), values[line]))
     twin = " In the window just before." if previous else ""

@@ -46,7 +46,10 @@ _SUFFIX: Final = {
 
 @dataclass(frozen=True)
 class Kpi:
-    """`formula` speaks of sums over the window; with `quantiles`, its `q` stands for each of them in turn."""
+    """`formula` speaks of sums over the window; with `quantiles`, its `q` stands for each of them in turn.
+
+    `windows` are those it is exported for at every level; empty: those of the level.
+    """
 
     name: str
     sentence: str
@@ -54,6 +57,7 @@ class Kpi:
     unit: KpiUnit
     levels: tuple[str, ...] = PEOPLE
     quantiles: tuple[float, ...] = ()
+    windows: tuple[str, ...] = ()
 
     @cached_property
     def expression(self) -> Expression:

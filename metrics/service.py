@@ -200,5 +200,6 @@ class SnapshotService:
         snapshot = view.present.take(image, as_of_ms, now_ms=now_ms)
         beside = view.beside.take(image, snapshot, self._kept)
         self._current, self._beside = snapshot, beside
-        gauges = (*kpi_gauges(snapshot, self._labels), *target_gauges(snapshot), *beside.gauges())
+        of_kpis = kpi_gauges(snapshot, self._labels, view.config.gauge_windows)
+        gauges = (*of_kpis, *target_gauges(snapshot), *beside.gauges())
         self._scrapes.show(snapshot, gauges)

@@ -15,6 +15,7 @@ from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
 from metrics.due import DueAmounts
 from metrics.edges import PaneEdges, WindowPlan, plan_windows
+from metrics.gauge_windows import GaugeWindows
 from metrics.given_values import GivenValues
 from metrics.groups import CellContents, group_level
 from metrics.known import Ground, Known
@@ -43,6 +44,8 @@ class SnapshotConfig:
     currency: str = "USD"
     levels: tuple[str, ...] = ("floor", "team", "rep", "stage")
     windows: tuple[str, ...] = WINDOW_NAMES
+    gauge_windows: GaugeWindows = field(default_factory=GaugeWindows)
+    """Which of `windows` become gauges; a snapshot holds them all at every level."""
     keys_per_level_max: int = 2000
     catalogue: Catalogue = BUILT_IN
     targets: tuple[Target, ...] = ()

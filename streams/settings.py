@@ -11,7 +11,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -36,6 +36,7 @@ from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_rewards import (
+from streams.settings_metrics import MetricsSettings, check_among
     ContestSettings,
     FunnelSettings,
     LeaderboardSettings,
@@ -57,8 +58,6 @@ __all__ = [
 ]
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
-LevelName = Literal["floor", "team", "rep", "product", "source", "region", "stage"]
 
 FOLD_VERSION = 2
 """Raise when decode, merge, contribute or the stored layout changes what a pane holds."""
@@ -262,26 +261,6 @@ class WorkerSettings(_Section):
         return self
 
 
-class MetricsSettings(_Section):
-    host: str = Field(default="127.0.0.1", description="address to listen on")
-    port: int = Field(
-        default=8400,
-        ge=0,
-        le=65535,
-        description="port of /metrics, the API and the status page; 0 picks a free port",
-    )
-    tick_ms: int = Field(default=1000, ge=50, le=60_000, description="numbers are computed anew this often")
-    levels: tuple[LevelName, ...] = Field(
-        default=("floor", "team", "rep", "stage"), description="levels that become gauges"
-    )
-    windows: tuple[WindowName, ...] = Field(
-        default=get_args(WindowName), description="windows that become gauges"
-    )
-    keys_per_level_max: int = Field(
-        default=2000, ge=1, description="beyond it, keys share the label value 'other'"
-    )
-
-
 class GatewaySettings(_Section):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8401, ge=0, le=65535, description="port of POST /events; 0 picks a free port")
@@ -323,7 +302,7 @@ class Settings(_Section):
 
     @field_validator("kpis")
     @classmethod
-    def _sound(cls, kpis: tuple[KpiSettings, ...]) -> tuple[KpiSettings, ...]:
+    def _sound(cls, kpis: tuple[KpiSettings, ...], info: ValidationInfo) -> tuple[KpiSettings, ...]:
         try:
             catalogue_with(kpis)
         except FormulaError as error:
@@ -338,6 +317,9 @@ class Settings(_Section):
             rules = TargetRules(
                 catalogue_with(kpis), calendar_of(floor), floor.currency, pacing.fiscal_year_named_by
             )
+        if (metrics := info.data.get("metrics")) is not None:  # else it is told of already
+            for kpi in kpis:
+                check_among(kpi.windows, metrics.windows, f"KPI {kpi.name!r}: windows names")
             check_targets(targets, rules)
         return targets
 
@@ -415,6 +397,7 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
 
 def beside_rules_of(settings: Settings) -> BesideRules:
     """Return which leaderboards, contests, commission plans and funnels there are."""
+        gauge_windows=settings.metrics.gauge_windows,
     return beside_rules(
         settings.leaderboards,
         settings.contests,

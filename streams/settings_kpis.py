@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
 from metrics.kpi import PEOPLE, Catalogue, Kpi
-
-Level = Literal["floor", "team", "rep", "product", "source", "region", "stage"]
+from streams.settings_metrics import LevelName, WindowName
 
 
 class KpiSettings(BaseModel):
@@ -26,14 +25,23 @@ class KpiSettings(BaseModel):
         min_length=1, description="over measures and other KPIs, such as 'calls / deals_won'"
     )
     unit: Literal["count", "money", "seconds", "ratio"] = Field(description="what the formula gives")
-    levels: tuple[Level, ...] = Field(default=PEOPLE, min_length=1, description="levels it is shown at")
+    levels: tuple[LevelName, ...] = Field(default=PEOPLE, min_length=1, description="levels it is shown at")
     quantiles: tuple[float, ...] = Field(
         default=(), description="0 to 1; each takes the place of q in quantile(q, …)"
+    )
+    windows: tuple[WindowName, ...] = Field(
+        default=(), description="windows it is exported for as gauges; empty: those of each level"
     )
 
     def as_kpi(self) -> Kpi:
         return Kpi(
-            self.name, self.sentence, self.formula, KpiUnit(self.unit), self.levels, quantiles=self.quantiles
+            self.name,
+            self.sentence,
+            self.formula,
+            KpiUnit(self.unit),
+            self.levels,
+            quantiles=self.quantiles,
+            windows=self.windows,
         )
 
 

@@ -22,9 +22,9 @@ from metrics.kpi import Catalogue, Kpi
 from metrics.leaderboard import PERIOD_FORMS, Leaderboard
 from metrics.rewards import RewardRules
 from metrics.targets import can_be_paced
+from streams.settings_metrics import WindowName
 
 CompetingLevel = Literal["team", "rep"]
-WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
 Instant = datetime | date
 
 _NAME = Field(min_length=1, max_length=64, description="what it is called everywhere")

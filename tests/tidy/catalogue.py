@@ -7,12 +7,21 @@ from typing import NamedTuple
 from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
 from metrics.formula import MONEY_UNITS
+from metrics.gauge_windows import BY_DEFAULT
 from metrics.kpi import LEVELS
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
 from metrics.self_metrics import feed_families, snapshot_families
 from metrics.targets import FIGURES
 from metrics.windows import WINDOW_NAMES
+
+# Of each gauge with a window, the windows it is exported for unless the settings say otherwise.
+WINDOWS: dict[str, tuple[str | None, ...]] = {
+    kpi.gauge_name(level, previous=previous): BY_DEFAULT.of(kpi, level, WINDOW_NAMES, previous=previous)
+    for kpi in BUILT_IN
+    for level in kpi.levels
+    for previous in (False, True)
+}
 
 _SELECTOR = re.compile(r"(salesfloor_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!=|!~|=)\s*\"([^\"]*)\"")
@@ -85,6 +94,7 @@ def wrong_with(expression: str) -> list[str]:
             continue
         labels = GAUGES[selector.name] | _ALWAYS
         wrong += [f"{selector.name} has no label {label}" for label in selector.labels if label not in labels]
-        if "window" in GAUGES[selector.name] and selector.labels.get("window") not in WINDOW_NAMES:
+        windows = WINDOWS.get(selector.name, WINDOW_NAMES)
+        if "window" in GAUGES[selector.name] and selector.labels.get("window") not in windows:
             wrong.append(f"{selector.name} of which window?")
     return wrong

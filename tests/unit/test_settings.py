@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings, SettingsError, calendar_of, load_settings
+from metrics.catalogue import BUILT_IN
+from metrics.gauge_windows import BY_DEFAULT
+from metrics.windows import WINDOW_NAMES
+from streams.settings import Settings, SettingsError, calendar_of, load_settings, snapshot_config_of
 from streams.settings_doc import render, render_example
 
 
@@ -224,3 +227,31 @@ def test_definition_version_changes_with_what_the_panes_hold_only() -> None:
     plain = Settings().definition_version
     assert Settings.model_validate({"floor": {"zone": "Asia/Tokyo"}}).definition_version != plain
     assert Settings.model_validate({"metrics": {"port": 1}}).definition_version == plain
+
+
+def test_windows_of_one_level_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    file = write(tmp_path, '[metrics.windows_of]\nrep = ["1h"]\n[metrics.previous_of]\nfloor = []\n')
+    shown = snapshot_config_of(load_settings(file, {})).gauge_windows
+    revenue = BUILT_IN["revenue"]
+    assert shown.of(revenue, "rep", WINDOW_NAMES) == ("1h",)
+    assert shown.of(revenue, "team", WINDOW_NAMES) == BY_DEFAULT.of(revenue, "team", WINDOW_NAMES)
+    assert shown.of(revenue, "floor", WINDOW_NAMES) == WINDOW_NAMES
+    assert shown.of(revenue, "floor", WINDOW_NAMES, previous=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[metrics]\nwindows = ["today"]\nwindows_of = { rep = ["1h"] }', "names for rep '1h'"),
+        ('[metrics]\nwindows = ["today"]\nprevious_of = { rep = ["1h"] }', "names for rep '1h'"),
+        (
+            '[metrics]\nwindows = ["today"]\n'
+            '[[kpis]]\nname = "x"\nsentence = "X."\nformula = "won"\nunit = "count"\nwindows = ["1h"]',
+            "KPI 'x': windows names '1h'",
+        ),
+    ],
+)
+def test_a_window_that_no_snapshot_holds_cannot_be_a_gauge(tmp_path: Path, text: str, said: str) -> None:
+    message = error_of(write(tmp_path, text))
+    assert said in message
+    assert "which [metrics] windows leaves out; add it there" in message

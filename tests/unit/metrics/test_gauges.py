@@ -10,12 +10,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from metrics.catalogue import BUILT_IN
 from metrics.exposition import LabelText, family_lines, kpi_lines, scrape
-from metrics.gauges import GaugeLabels, SnapshotCollector, kpi_gauges
+from metrics.formula import KpiUnit
+from metrics.gauge_windows import BY_DEFAULT, GaugeWindows
+from metrics.gauges import Gauge, GaugeLabels, SnapshotCollector, kpi_gauges
+from metrics.kpi import Kpi
 from metrics.kpi_snapshot import KpiSnapshot
+from metrics.labels import label_value
 from metrics.panes import Cell, FeedState
 from metrics.self_metrics import build_info, feed_families, snapshot_families
 from metrics.snapshot import SnapshotConfig, take_snapshot
+from metrics.windows import WINDOW_NAMES
 from tests.panes import FakeReader, Row
 
 AS_OF_MS = 1_790_000_000_123
@@ -153,3 +159,41 @@ def test_label_sets_are_made_once_while_the_groups_stay() -> None:
     one = next(iter(kpi_gauges(first, labels))).blocks[0].labels
     again = next(iter(kpi_gauges(taken(), labels))).blocks[0].labels
     assert one is again
+
+
+def windows_of(gauges: Iterable[Gauge], name: str) -> list[str | None]:
+    [gauge] = [each for each in gauges if each.name == name]
+    return [dict(block.labels[0]).get("window") for block in gauge.blocks]
+
+
+def test_a_level_has_gauges_for_its_own_windows_and_their_twins_and_no_more() -> None:
+    windows = GaugeWindows({"rep": ("mtd", "today")}, {"rep": ("mtd",), "team": ()})
+    snapshot = taken()
+    gauges = list(kpi_gauges(snapshot, windows=windows))
+    assert windows_of(gauges, "salesfloor_rep_deals_won") == ["today", "mtd"]
+    assert windows_of(gauges, "salesfloor_rep_deals_won_previous") == ["mtd"]
+    assert windows_of(gauges, "salesfloor_rep_open_deals") == [None]
+    assert windows_of(gauges, "salesfloor_floor_deals_won_previous") == list(WINDOW_NAMES)
+    assert windows_of(gauges, "salesfloor_team_deals_won") == list(WINDOW_NAMES)
+    assert "salesfloor_team_deals_won_previous" not in {gauge.name for gauge in gauges}
+    assert snapshot.value("deals_won", "rep", label_value(ODD), "5m") == 2, "answers know every window"
+
+
+def test_a_kpi_that_names_its_windows_is_exported_for_them_at_every_level() -> None:
+    own = Kpi("wins", "Wins.", "won", KpiUnit.COUNT, windows=("5m", "mtd"))
+    snapshot = taken(SnapshotConfig(catalogue=BUILT_IN.with_custom([own])))
+    gauges = list(kpi_gauges(snapshot, windows=GaugeWindows({"rep": ("mtd", "today")}, {"rep": ("mtd",)})))
+    assert windows_of(gauges, "salesfloor_rep_wins") == ["5m", "mtd"]
+    assert windows_of(gauges, "salesfloor_floor_wins") == ["5m", "mtd"]
+    assert windows_of(gauges, "salesfloor_rep_wins_previous") == ["mtd"]
+
+
+def test_what_a_rep_is_exported_for_by_default_stays_within_its_budget() -> None:
+    series = sum(
+        len(block.labels)
+        for gauge in kpi_gauges(taken(), windows=BY_DEFAULT)
+        if gauge.name.startswith("salesfloor_rep_")
+        for block in gauge.blocks
+    )
+    reps = len(taken().keys["rep"].labels)
+    assert series / reps < 700, "each series is paid for once per rep; widen windows_of knowingly"
