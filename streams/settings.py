@@ -35,8 +35,8 @@ from metrics.snapshot import SnapshotConfig
 from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_kpis import KpiSettings, catalogue_with
-from streams.settings_rewards import (
 from streams.settings_metrics import MetricsSettings, check_among
+from streams.settings_rewards import (
     ContestSettings,
     FunnelSettings,
     LeaderboardSettings,
@@ -307,6 +307,9 @@ class Settings(_Section):
             catalogue_with(kpis)
         except FormulaError as error:
             raise ValueError(str(error)) from None
+        if (metrics := info.data.get("metrics")) is not None:  # else it is told of already
+            for kpi in kpis:
+                check_among(kpi.windows, metrics.windows, f"KPI {kpi.name!r}: windows names")
         return kpis
 
     @field_validator("targets")
@@ -317,9 +320,6 @@ class Settings(_Section):
             rules = TargetRules(
                 catalogue_with(kpis), calendar_of(floor), floor.currency, pacing.fiscal_year_named_by
             )
-        if (metrics := info.data.get("metrics")) is not None:  # else it is told of already
-            for kpi in kpis:
-                check_among(kpi.windows, metrics.windows, f"KPI {kpi.name!r}: windows names")
             check_targets(targets, rules)
         return targets
 
@@ -387,6 +387,7 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         currency=settings.floor.currency,
         levels=settings.metrics.levels,
         windows=settings.metrics.windows,
+        gauge_windows=settings.metrics.gauge_windows,
         keys_per_level_max=settings.metrics.keys_per_level_max,
         catalogue=catalogue_of(settings),
         stage_probability=settings.floor.stage_probability,
@@ -397,7 +398,6 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
 
 def beside_rules_of(settings: Settings) -> BesideRules:
     """Return which leaderboards, contests, commission plans and funnels there are."""
-        gauge_windows=settings.metrics.gauge_windows,
     return beside_rules(
         settings.leaderboards,
         settings.contests,
