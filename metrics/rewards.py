@@ -49,7 +49,7 @@ class RewardReport:
     standings: tuple[Standing, ...] = ()
     contests: tuple[ContestStanding, ...] = ()
     commissions: tuple[CommissionEstimate, ...] = ()
-    """Those that everybody may see; the others are in no report."""
+    """Those that everybody may see; the others are in no report, only in the answer to who may see them."""
 
 
 class _Ask(NamedTuple):

@@ -15,7 +15,7 @@ from metrics.contest import ContestStanding
 from metrics.gauges import GaugeLabels, kpi_gauges
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.panes import PaneReader
-from metrics.rewards import to_be_kept
+from metrics.rewards import CommissionEstimate, RewardTaker, to_be_kept
 from metrics.scrapes import Rendered, Scrapes
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
 from metrics.target_gauges import target_gauges
@@ -25,7 +25,7 @@ NOTHING_BESIDE: Final = BesideRules()
 
 
 class _View:
-    """How panes of one definition are looked at: two snapshotters, for ticks and for questions."""
+    """How panes of one definition are looked at: one taker each for ticks and for questions."""
 
     def __init__(self, config: SnapshotConfig, clock: Literal["wall", "event"], beside: BesideRules) -> None:
         self.config = config
@@ -33,6 +33,7 @@ class _View:
         self.present = Snapshotter(config)
         self.history = Snapshotter(config)
         self.beside = BesideTaker(config, beside)
+        self.rewards = RewardTaker(config, beside.rewards)
 
 
 class SnapshotService:
@@ -148,6 +149,12 @@ class SnapshotService:
         with self._history_lock:
             view = self._views.get(image.state.definition_version, self._view)
             return view.history.take(image, as_of_ms, filters=filters, strict=True, now_ms=self._now_ms())
+
+    def commissions(self, image: PaneImage, as_of_ms: int) -> tuple[CommissionEstimate, ...]:
+        """Return the estimates of every plan, also of those that are for the rep alone; in a thread too."""
+        with self._history_lock:
+            view = self._views.get(image.state.definition_version, self._view)
+            return view.rewards.commissions(image, as_of_ms)
 
     # --- readiness
 

@@ -135,6 +135,7 @@ async def run_metrics(
         floor_name=settings.floor.name,
         zone=settings.floor.zone,
         explain=StoredExplainer(settings, explaining, SystemClock().now_ms),
+        grants=[entry.as_grant() for entry in settings.access],
     )
     async with AsyncExitStack() as parts:
         parts.push_async_callback(explaining.close)

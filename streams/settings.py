@@ -34,6 +34,7 @@ from metrics.money import exponent_of
 from metrics.snapshot import SnapshotConfig
 from metrics.targets import TargetRules
 from streams import settings_sources
+from streams.settings_access import AccessSettings, check_access
 from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_metrics import MetricsSettings, check_among
 from streams.settings_rewards import (
@@ -282,6 +283,9 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     gateway: GatewaySettings = GatewaySettings()
+    access: tuple[AccessSettings, ...] = Field(
+        default=(), description="tokens for the doors of the metrics role; without any they are open"
+    )
     pacing: PacingSettings = PacingSettings()
     kpis: tuple[KpiSettings, ...] = Field(default=(), description="KPIs of the floor's own")
     targets: tuple[TargetSettings, ...] = Field(
@@ -299,6 +303,12 @@ class Settings(_Section):
     funnels: tuple[FunnelSettings, ...] = Field(
         default=(), description="ratios watched for a fall, beside those that every floor has"
     )
+
+    @field_validator("access")
+    @classmethod
+    def _told_apart(cls, access: tuple[AccessSettings, ...]) -> tuple[AccessSettings, ...]:
+        check_access(access)
+        return access
 
     @field_validator("kpis")
     @classmethod

@@ -76,6 +76,21 @@ def leaves(model: type[BaseModel], at: Location = ()) -> Iterator[tuple[Location
             yield from leaves(section, (*at, name))
 
 
+def secrets_of(table: type[BaseModel]) -> list[str]:
+    return [key for key, field in table.model_fields.items() if is_secret(field)]
+
+
+def _secrets_in_tables(tree: Tree, model: type[BaseModel]) -> Iterator[tuple[str, str, str, Tree]]:
+    """Yield list, what to call the table, key and table for every secret a table of a list may hold."""
+    for (name, *rest), field in leaves(model):
+        table, entries = table_of(field), tree.get(name)
+        if rest or table is None or not isinstance(entries, list):
+            continue
+        for index, entry in enumerate(entries):
+            for key in secrets_of(table) if isinstance(entry, dict) else ():
+                yield name, _called(entry, index), key, entry
+
+
 # --- sources ------------------------------------------------------------------------------------
 
 
@@ -98,6 +113,12 @@ def read_toml(path: Path, model: type[BaseModel]) -> Layer:
             raise SettingsError(
                 f"{path}: [{section}] {key} is a secret and may not stand in the settings file; "
                 f"name a file that holds it with {key}{_FILE_SUFFIX}, or set {env_name(location)}"
+            )
+    for name, called, key, entry in _secrets_in_tables(tree, model):
+        if key in entry:
+            raise SettingsError(
+                f"{path}: [[{name}]] {called} {key} is a secret and may not stand in the settings file; "
+                f"name a file that holds it with {key}{_FILE_SUFFIX}, or set {env_name((name,))}"
             )
     return _with_secret_files(Layer(str(path), tree, {}), model, base=path.parent)
 
@@ -184,7 +205,9 @@ def _parse_variable(variable: str, text: str, field: FieldInfo) -> object:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise SettingsError(f"{variable}: {_shown(text)} is not valid JSON: {error}") from None
+            table = table_of(field)
+            shown = "" if table and secrets_of(table) else f" {_shown(text)}"
+            raise SettingsError(f"{variable}:{shown} is not valid JSON: {error}") from None
     if holder.startswith("tuple"):
         return [part.strip() for part in text.split(",") if part.strip()]
     raise SettingsError(f'{variable}: {_shown(text)} is not a JSON object; write {{"name": value}}')
@@ -201,16 +224,30 @@ def _with_secret_files(layer: Layer, model: type[BaseModel], *, base: Path) -> L
         label = layer.call(file_location)
         if _lookup(layer.tree, location) is not None:
             raise SettingsError(f"{label} and {layer.call(location)} are both set; keep one of them")
-        try:
-            secret = (base / file_name).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SettingsError(f"{label} = {file_name!r} cannot be read: {reason}") from None
-        if not secret:
-            raise SettingsError(f"{label} = {file_name!r} is empty; put the secret into it")
-        _put(layer.tree, location, secret)
+        _put(layer.tree, location, _secret_in(base / Path(file_name).expanduser(), label, file_name))
         names[location] = label
+    for name, called, key, entry in _secrets_in_tables(layer.tree, model):
+        file_name = entry.get(key + _FILE_SUFFIX)
+        if not isinstance(file_name, str):
+            continue
+        where = f"{names.get((name,), f'{layer.name}: [[{name}]]')} {called}"
+        if key in entry:
+            raise SettingsError(f"{where} {key} and {key}{_FILE_SUFFIX} are both set; keep one of them")
+        entry[key] = _secret_in(
+            base / Path(file_name).expanduser(), f"{where} {key}{_FILE_SUFFIX}", file_name
+        )
     return Layer(layer.name, layer.tree, names)
+
+
+def _secret_in(path: Path, label: str, file_name: str) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{label} = {file_name!r} cannot be read: {reason}") from None
+    if not secret:
+        raise SettingsError(f"{label} = {file_name!r} is empty; put the secret into it")
+    return secret
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -256,8 +293,7 @@ def _explain_table(detail: dict[str, Any], layers: list[Layer], table: type[Base
         return f"{where}: {message}"
     tree = _lookup(setter.tree, (name,)) if setter else None
     entry = tree[rest[0]] if isinstance(tree, list) and rest[0] < len(tree) else None
-    called = entry.get("name") if isinstance(entry, dict) else None
-    where += f" {_shown(called)}" if isinstance(called, str) else f" number {rest[0] + 1}"
+    where += f" {_called(entry, rest[0])}"
     if len(rest) == 1:
         return f"{where}: {message}"
     key = str(rest[1])
@@ -269,7 +305,14 @@ def _explain_table(detail: dict[str, Any], layers: list[Layer], table: type[Base
     if detail["type"] == "missing":
         what = table.model_fields[key].description if key in table.model_fields else None
         return f"{where} {key}: is missing; give it" + (f" ({what})" if what else "")
-    return f"{where} {key} = {_shown(detail['input'])}: {message}"
+    shown = "" if key in secrets_of(table) else f" = {_shown(detail['input'])}"
+    return f"{where} {key}{shown}: {message}"
+
+
+def _called(entry: object, index: int) -> str:
+    """Return what to call one of a list of tables: its name, if it has one, or its place."""
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return _shown(name) if isinstance(name, str) else f"number {index + 1}"
 
 
 def _default_hint(field: FieldInfo) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
 from typing import Protocol
 
@@ -17,16 +17,18 @@ from aiohttp import web
 
 from metrics.beside import BesideReport
 from metrics.kpi_snapshot import KpiSnapshot
+from metrics.rewards import CommissionEstimate, RewardReport
 from metrics.scrapes import Rendered
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
+from metrics.web.access import Grant, guard, visitor_of
 from metrics.web.answers import NoSnapshot, SnapshotAnswers, describe
 from metrics.web.explain import ExplainSource, explain_ask_of
 from metrics.web.query import BadAsk, ask_of
-from metrics.web.rewards import ANSWERS_OF
+from metrics.web.rewards import ANSWERS_OF, Estimates, commissions_answer, seen_by
 
 
 class SnapshotSource(Protocol):
-    """What the pages show. Only `at_image` may take long: it is called in a thread."""
+    """What the pages show. Only `at_image` and `commissions` may take long: in a thread."""
 
     @property
     def config(self) -> SnapshotConfig: ...
@@ -45,12 +47,16 @@ class SnapshotSource(Protocol):
 
     def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = ...) -> KpiSnapshot: ...
 
+    def commissions(self, image: PaneImage, as_of_ms: int) -> tuple[CommissionEstimate, ...]:
+        """Return the estimates of every plan; called in a thread too."""
+
     def not_ready(self) -> str:
         """Return why the numbers cannot be relied on now, "" when they can."""
 
 
 SOURCE = web.AppKey("source", SnapshotSource)
 ANSWERS = web.AppKey("answers", SnapshotAnswers)
+ESTIMATES = web.AppKey("estimates", Estimates)
 EXPLAIN = web.AppKey("explain", ExplainSource)
 PAGE = web.AppKey("page", bytes)
 POLICY = web.AppKey("policy", str)
@@ -73,11 +79,13 @@ def create_app(
     floor_name: str = "Sales floor",
     zone: str = "UTC",
     explain: ExplainSource | None = None,
+    grants: Iterable[Grant] = (),
 ) -> web.Application:
-    app = web.Application(middlewares=[_dress])
+    """Build the doors. Without `grants` they are open to whoever reaches them."""
+    app = web.Application(middlewares=[_dress, guard(grants)])
     app[SOURCE] = source
     app[PAGE], app[POLICY] = _page(floor_name, zone)
-    app[ANSWERS] = SnapshotAnswers()
+    app[ANSWERS], app[ESTIMATES] = SnapshotAnswers(), Estimates()
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/api/snapshot", _snapshot)
     app.router.add_get("/api/targets", _targets)
@@ -87,6 +95,7 @@ def create_app(
         app.router.add_get("/api/explain", _explain)
     for name in ANSWERS_OF:
         app.router.add_get(f"/api/{name}", _rewards)
+    app.router.add_get("/api/commissions", _commissions)
     app.router.add_get("/", _status_page)
     app.router.add_get("/wall", _status_page)
     app.router.add_get("/-/healthy", _healthy)
@@ -127,15 +136,30 @@ async def _targets(request: web.Request) -> web.Response:
 
 
 async def _rewards(request: web.Request) -> web.Response:
-    source, name = request.app[SOURCE], request.path.rpartition("/")[2]
+    answer = ANSWERS_OF[request.path.rpartition("/")[2]](_reward_report(request))
+    return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
+
+
+async def _commissions(request: web.Request) -> web.Response:
+    report, visitor = _reward_report(request), visitor_of(request)
+    found = report.commissions
+    if visitor.rep or visitor.every_commission:
+        every = await request.app[ESTIMATES].of_tick(request.app[SOURCE], report)
+        found = tuple(seen_by(visitor, every))
+    answer = commissions_answer(report, found)
+    return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _reward_report(request: web.Request) -> RewardReport:
+    """Return the newest tick's report, for a question without parameters."""
+    source = request.app[SOURCE]
     if request.query:
         raise BadAsk(
-            f"no parameter {next(iter(request.query))!r}; /api/{name} answers for now and takes none"
+            f"no parameter {next(iter(request.query))!r}; {request.path} answers for now and takes none"
         )
     if source.beside is None:
         raise NoSnapshot(source.not_ready() or "the first snapshot is being computed")
-    answer = ANSWERS_OF[name](source.beside.rewards)
-    return _json(request, json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
+    return source.beside.rewards
 
 
 async def _explain(request: web.Request) -> web.Response:

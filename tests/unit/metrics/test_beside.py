@@ -89,9 +89,10 @@ def test_a_commission_is_for_the_rep_alone_unless_the_plan_says_all() -> None:
     assert hidden.beside.rewards.commissions == ()
     (for_who_asks,) = RewardTaker(SnapshotConfig(), RULES).commissions(hidden.image(), THURSDAY_NOON_MS)
     assert for_who_asks.by_rep == {"ann": Decimal("10.00")}
-    assert commissions_answer(hidden.beside.rewards)["commissions"] == []
+    assert commissions_answer(hidden.beside.rewards, hidden.beside.rewards.commissions)["commissions"] == []
     assert "commission" not in hidden.exposition(openmetrics=False).body.decode()
-    (estimate,) = told(commissions_answer(shown.beside.rewards))["commissions"]
+    report = shown.beside.rewards
+    (estimate,) = told(commissions_answer(report, report.commissions))["commissions"]
     assert estimate["reps"] == {"ann": 10.0}
     name = 'salesfloor_rep_commission_estimate{currency="USD",plan="std",rep="ann"}'
     assert samples_of(shown)[name] == 10

@@ -20,6 +20,7 @@ from metrics.kpi import Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.panes import FeedState, PaneLog
 from metrics.reference import Target
+from metrics.rewards import CommissionEstimate
 from metrics.scrapes import Rendered
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, take_snapshot
 from metrics.web.app import create_app
@@ -78,6 +79,9 @@ class FixedSource:
     def at_image(self, image: PaneImage, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         self.asked.append((as_of_ms, filters))
         return taken(as_of_ms)
+
+    def commissions(self, image: PaneImage, as_of_ms: int) -> tuple[CommissionEstimate, ...]:
+        return ()
 
     def not_ready(self) -> str:
         return self.reason
