@@ -125,6 +125,7 @@ async def _run_worker(settings: Settings, stop: asyncio.Event, announce: Announc
 async def _run_metrics(
     settings: Settings, stop: asyncio.Event, announce: Announce, watch: Watch | None
 ) -> None:
+    check_metrics(settings)
     await run_metrics(
         settings, stop=stop, on_listening=lambda address: announce("metrics", address), watch=watch
     )
@@ -149,6 +150,18 @@ def check_gateway(gateway: GatewaySettings) -> None:
         raise SettingsError(
             f"[gateway] host = {gateway.host!r} can be reached from other machines, but there is no token; "
             "set SALESFLOOR_GATEWAY__TOKEN or [gateway] token_file, or listen on 127.0.0.1"
+        )
+
+
+def check_metrics(settings: Settings) -> None:
+    """Refuse to show the floor's numbers to a network unless somebody decided who may see them."""
+    metrics = settings.metrics
+    if not (settings.access or metrics.open or _is_loopback(metrics.host)):
+        raise SettingsError(
+            f"[metrics] host = {metrics.host!r} can be reached from other machines, but no [[access]] says "
+            "who may see the numbers; add one with a token_file, or set [metrics] open = true "
+            "(SALESFLOOR_METRICS__OPEN=true) where a proxy or a container guards the port, "
+            "or listen on 127.0.0.1"
         )
 
 

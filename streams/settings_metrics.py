@@ -21,6 +21,10 @@ class MetricsSettings(BaseModel):
         le=65535,
         description="port of /metrics, the API and the status page; 0 picks a free port",
     )
+    open: bool = Field(
+        default=False,
+        description="other machines may see the numbers too while there is no [[access]]",
+    )
     tick_ms: int = Field(default=1000, ge=50, le=60_000, description="numbers are computed anew this often")
     levels: tuple[LevelName, ...] = Field(
         default=("floor", "team", "rep", "stage"), description="levels that become gauges"

@@ -19,7 +19,7 @@ from streams.commands.frame import debugging
 from streams.embedded import HOST, Embedded, embedded
 from streams.logs import configure_logging
 from streams.metrics_role import Watch
-from streams.roles import Role, Simulation, check_gateway, run_roles
+from streams.roles import Role, Simulation, check_gateway, check_metrics, run_roles
 from streams.settings import Settings
 from streams.terminal import watch_lines, watch_live
 
@@ -51,6 +51,8 @@ def run(settings: Settings, plan: Plan) -> None:
     """Run until Ctrl-C or SIGTERM; raises when something fails."""
     if Role.GATEWAY in plan.roles:
         check_gateway(settings.gateway)
+    if Role.METRICS in plan.roles:
+        check_metrics(settings)
     configure_logging("DEBUG" if debugging() else "INFO")
     asyncio.run(_run(settings, plan))
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from streams.settings import load_settings
+from streams.roles import check_metrics
+from streams.settings import SettingsError, load_settings
 from tests.tidy.repository import ROOT
 
 IMAGE = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.-]+)?")
@@ -138,6 +139,19 @@ def test_the_settings_understand_the_environment(name: str, monkeypatch: pytest.
     assert section.host == "0.0.0.0"
     published = [port.rpartition(":")[2] for port in COMPOSE.services[name].ports]
     assert (published or COMPOSE.services[name].expose) == [str(section.port)]
+
+
+def test_the_numbers_are_shown_as_the_stack_comes_and_to_tokens_once_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = COMPOSE.services["metrics"].environment
+    monkeypatch.setenv("SALESFLOOR_METRICS__HOST", said["SALESFLOOR_METRICS__HOST"])
+    with pytest.raises(SettingsError, match="no \\[\\[access\\]\\] says who"):
+        check_metrics(load_settings())
+    assert said["SALESFLOOR_ACCESS"] == "${SALESFLOOR_ACCESS:-}"
+    monkeypatch.setenv("SALESFLOOR_ACCESS", "")
+    monkeypatch.setenv("SALESFLOOR_METRICS__OPEN", said["SALESFLOOR_METRICS__OPEN"])
+    check_metrics(load_settings())
 
 
 @pytest.mark.parametrize("name", OURS)

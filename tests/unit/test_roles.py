@@ -6,7 +6,7 @@ import re
 import pytest
 
 from streams import roles
-from streams.roles import Role, RoleFailed, check_gateway, run_roles
+from streams.roles import Role, RoleFailed, check_gateway, check_metrics, run_roles
 from streams.serving import CannotListen
 from streams.settings import GatewaySettings, Settings, SettingsError
 from streams.stores.base import StoreUnavailable
@@ -109,3 +109,18 @@ def test_gateway_that_others_reach_needs_a_token(host: str) -> None:
     with pytest.raises(SettingsError, match="SALESFLOOR_GATEWAY__TOKEN"):
         check_gateway(GatewaySettings(host=host))
     check_gateway(GatewaySettings.model_validate({"host": host, "token": "hunter2"}))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_numbers_are_open_to_this_machine_without_a_token(host: str) -> None:
+    check_metrics(Settings.model_validate({"metrics": {"host": host}}))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.2", "floor.example.com"])
+def test_numbers_that_others_reach_need_a_token_or_a_decision(host: str) -> None:
+    others_reach_it = {"metrics": {"host": host}}
+    with pytest.raises(SettingsError, match=r"add one with a token_file, or set \[metrics\] open = true"):
+        check_metrics(Settings.model_validate(others_reach_it))
+    entry = {"name": "office", "token": "0123456789abcdef", "may": "all"}
+    check_metrics(Settings.model_validate({**others_reach_it, "access": [entry]}))
+    check_metrics(Settings.model_validate({"metrics": {"host": host, "open": True}}))
