@@ -14,6 +14,7 @@ class Routed(NamedTuple):
     topic: str
     key: bytes
     event: Event
+    type: str
 
 
 class _Head(msgspec.Struct):
@@ -41,7 +42,7 @@ def route(value: bytes, headers: Headers = ()) -> Routed | Rejected:
         return Rejected(
             Reason.MISSING_ID, "an activity must say whom it concerns: deal_id, lead_id or rep_id"
         )
-    return Routed(TOPIC_OF_KIND[kind], key.encode(), event)
+    return Routed(TOPIC_OF_KIND[kind], key.encode(), event, name)
 
 
 def key_of(event: Event) -> str:

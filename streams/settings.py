@@ -35,6 +35,7 @@ from metrics.snapshot import SnapshotConfig
 from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_access import AccessSettings, check_access
+from streams.settings_gateway import GatewaySettings, SourceSettings, anchor_files, check_names
 from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_metrics import MetricsSettings, check_among
 from streams.settings_rewards import (
@@ -49,6 +50,7 @@ from streams.settings_sources import SettingsError, Tree
 from streams.settings_targets import PacingSettings, TargetSettings, check_targets
 
 __all__ = [
+    "GatewaySettings",
     "Settings",
     "SettingsError",
     "beside_rules_of",
@@ -262,13 +264,6 @@ class WorkerSettings(_Section):
         return self
 
 
-class GatewaySettings(_Section):
-    host: str = Field(default="127.0.0.1", description="address to listen on")
-    port: int = Field(default=8401, ge=0, le=65535, description="port of POST /events; 0 picks a free port")
-    token: SecretStr | None = Field(default=None, description="bearer token that senders must show")
-    token_file: Path | None = Field(default=None, description="a file whose only content is token")
-
-
 class Settings(_Section):
     """All settings. Environment: `SALESFLOOR_<SECTION>__<KEY>`, e.g. `SALESFLOOR_FLOOR__ZONE`;
     `SALESFLOOR_KAFKA` and `SALESFLOOR_REDIS` are short for the two addresses."""
@@ -283,6 +278,9 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     metrics: MetricsSettings = MetricsSettings()
     gateway: GatewaySettings = GatewaySettings()
+    sources: tuple[SourceSettings, ...] = Field(
+        default=(), description="senders of webhooks, each with a door of its own, POST /hooks/<name>"
+    )
     access: tuple[AccessSettings, ...] = Field(
         default=(), description="tokens for the doors of the metrics role; without any they are open"
     )
@@ -309,6 +307,12 @@ class Settings(_Section):
     def _told_apart(cls, access: tuple[AccessSettings, ...]) -> tuple[AccessSettings, ...]:
         check_access(access)
         return access
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        check_names(sources)
+        return sources
 
     @field_validator("kpis")
     @classmethod
@@ -369,6 +373,7 @@ def load_settings(path: Path | None = None, overrides: Tree | None = None) -> Se
     ]
     if path is not None:
         layers.append(settings_sources.read_toml(path, Settings))
+        anchor_files(layers[-1].tree, path.parent)
     try:
         return Settings.model_validate(settings_sources.merge(layers))
     except ValidationError as error:

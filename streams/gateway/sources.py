@@ -1,0 +1,78 @@
+"""Checked `[[sources]]` in, `Source`s with their secrets and maps out. Reads files and the environment, once.
+
+A secret's value is in no message.
+"""
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from streams.columns import ColumnMap, ColumnMapError
+from streams.gateway.model import Source
+from streams.gateway.vendors import VENDORS
+from streams.publish_input import InputError, load_map
+from streams.settings import Settings, SettingsError
+from streams.settings_gateway import SourceSettings
+
+
+def open_sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
+    """Return the sources by name; raise `SettingsError` with a line for each that cannot be used."""
+    sources: dict[str, Source] = {}
+    wrong: list[str] = []
+    for told in settings.sources:
+        try:
+            sources[told.name] = _source(told, settings, environ)
+        except SettingsError as error:
+            wrong.append(f"[[sources]] {told.name!r} {error}")
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return sources
+
+
+def _source(told: SourceSettings, settings: Settings, environ: Mapping[str, str]) -> Source:
+    vendor = VENDORS[told.kind]
+    return Source(
+        name=told.name,
+        kind=told.kind,
+        account=told.account,
+        secrets=_secrets(told, environ),
+        public_url=told.public_url,
+        signatures=told.signatures or vendor.signatures[:1],
+        zone=ZoneInfo(told.zone) if told.zone else settings.floor.tzinfo,
+        currency=told.currency,
+        stage_status={**vendor.stage_status, **told.stage_status},
+        stage_names=told.stage_names,
+        pipeline_names=told.pipeline_names,
+        reps=told.reps,
+        activity_kinds={**vendor.activity_kinds, **told.activity_kinds},
+        lead_steps={**vendor.lead_steps, **told.lead_steps},
+        options={**vendor.options, **told.options},
+        mapping=_mapping(told),
+    )
+
+
+def _mapping(told: SourceSettings) -> ColumnMap | None:
+    if not told.map:
+        return None
+    try:
+        return load_map(told.map)
+    except (ColumnMapError, InputError) as error:
+        raise SettingsError(f"map: {error}") from None
+
+
+def _secrets(told: SourceSettings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    secrets = []
+    for variable in told.secret_env:
+        secret = environ.get(variable, "").strip()
+        if not secret:
+            raise SettingsError(f"secret_env: the variable {variable} is not set; set it to the secret")
+        secrets.append(secret)
+    for file in told.secret_files:
+        try:
+            secret = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SettingsError(f"secret_files: {str(file)!r} cannot be read: {reason}") from None
+        if not secret:
+            raise SettingsError(f"secret_files: {str(file)!r} is empty; put the secret into it")
+        secrets.append(secret)
+    return tuple(secrets)

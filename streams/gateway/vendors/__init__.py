@@ -1,0 +1,13 @@
+"""The kinds of sources there are. A vendor is one pure module with a `VENDOR`, and a line here."""
+
+from typing import Final
+
+from streams.gateway.model import Vendor
+from streams.gateway.vendors import hubspot
+
+VENDORS: Final[dict[str, Vendor]] = {
+    vendor.kind: vendor
+    for vendor in (
+        hubspot.VENDOR,
+    )
+}  # fmt: skip
