@@ -1,0 +1,1 @@
+"""Alert thresholds and the floor's hours in, Prometheus' rules and Alertmanager's routes out. Pure."""
