@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -205,6 +206,37 @@ def topics(load: Load, action: str, as_json: bool) -> None:
     from streams.commands import records
 
     records.topics(load(), action, as_json=as_json)
+
+
+@cli.command(
+    **example(
+        "salesfloor alerts rules\n"
+        "salesfloor alerts rules --output prometheus\n"
+        "salesfloor alerts alertmanager --output prometheus\n"
+        "salesfloor alerts check --config salesfloor.toml"
+    )
+)
+@click.argument("what", type=click.Choice(["rules", "alertmanager", "check"]))
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the files there (rules/*.yml, alertmanager.yml) instead of printing them.",
+)
+@with_settings
+def alerts(load: Load, what: Any, output: Path | None) -> None:
+    """Make Prometheus' alert rules and Alertmanager's routes from the [alerts] settings.
+
+    \b
+    rules         what raises an alert: thresholds, windows, how long it must hold
+    alertmanager  who is told: routes, what silences what, nights and holidays
+    check         let promtool and amtool judge both
+
+    Prometheus and Alertmanager read them after a reload (SIGHUP, or POST /-/reload).
+    """
+    from streams.commands import alerts
+
+    alerts.alerts(load(), what, output)
 
 
 @cli.command(**example("salesfloor rebuild --kafka broker:9092 --redis redis://cache:6379/0"))

@@ -35,6 +35,7 @@ from metrics.snapshot import SnapshotConfig
 from metrics.targets import TargetRules
 from streams import settings_sources
 from streams.settings_access import AccessSettings, check_access
+from streams.settings_alerts import AlertSettings
 from streams.settings_gateway import GatewaySettings, SourceSettings, anchor_files, check_names
 from streams.settings_kpis import KpiSettings, catalogue_with
 from streams.settings_metrics import MetricsSettings, check_among
@@ -284,6 +285,7 @@ class Settings(_Section):
     access: tuple[AccessSettings, ...] = Field(
         default=(), description="tokens for the doors of the metrics role; without any they are open"
     )
+    alerts: AlertSettings = AlertSettings()
     pacing: PacingSettings = PacingSettings()
     kpis: tuple[KpiSettings, ...] = Field(default=(), description="KPIs of the floor's own")
     targets: tuple[TargetSettings, ...] = Field(
