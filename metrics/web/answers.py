@@ -5,10 +5,10 @@ import json
 from dataclasses import replace
 from typing import Protocol
 
-from metrics.kpi import LEVELS, Kpi
+from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
-from metrics.targets import FigureKind
+from metrics.targets import FIGURES, FigureKind
 
 # More different questions than this within one tick are somebody trying things out; they are not kept.
 _KEPT_MAX = 32
@@ -112,6 +112,11 @@ def _cut(snapshot: KpiSnapshot, filters: Filters) -> dict[str, JsonValue]:
             value for value in values if isinstance(value, dict) and value.get("window") in wanted
         ]
     return answer
+
+
+def described(catalogue: Catalogue) -> list[dict[str, JsonValue]]:
+    """Return everything that can be asked for: the KPIs, then the figures of targets."""
+    return [*map(describe, catalogue), *map(describe_figure, FIGURES)]
 
 
 def describe(kpi: Kpi) -> dict[str, JsonValue]:

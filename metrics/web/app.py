@@ -21,7 +21,7 @@ from metrics.rewards import CommissionEstimate, RewardReport
 from metrics.scrapes import Rendered
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
 from metrics.web.access import Grant, guard, visitor_of
-from metrics.web.answers import NoSnapshot, SnapshotAnswers, describe
+from metrics.web.answers import NoSnapshot, SnapshotAnswers, described
 from metrics.web.explain import ExplainSource, explain_ask_of
 from metrics.web.query import BadAsk, ask_of
 from metrics.web.rewards import ANSWERS_OF, Estimates, commissions_answer, seen_by
@@ -170,10 +170,8 @@ async def _explain(request: web.Request) -> web.Response:
 
 
 async def _kpis(request: web.Request) -> web.Response:
-    catalogue = request.app[SOURCE].config.catalogue
-    return _json(
-        request, json.dumps({"kpis": [describe(kpi) for kpi in catalogue]}, ensure_ascii=False).encode()
-    )
+    answer = {"kpis": described(request.app[SOURCE].config.catalogue)}
+    return _json(request, json.dumps(answer, ensure_ascii=False).encode())
 
 
 async def _status_page(request: web.Request) -> web.Response:

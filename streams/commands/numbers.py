@@ -13,8 +13,7 @@ from metrics.edges import LeftOut
 from metrics.kpi import Catalogue
 from metrics.kpi_snapshot import KpiSnapshot, KpiValue
 from metrics.snapshot import Filters, take_snapshot
-from metrics.targets import FIGURES
-from metrics.web.answers import describe, describe_figure
+from metrics.web.answers import described
 from metrics.web.query import BadAsk, instant_ms
 from streams.clock import SystemClock
 from streams.commands.show import shown_seconds, shown_value
@@ -119,12 +118,12 @@ def _cells(by_window: dict[str | None, KpiValue], windows: list[str], currency: 
 
 
 def kpis(catalogue: Catalogue, *, as_json: bool) -> None:
-    described = [*map(describe, catalogue), *map(describe_figure, FIGURES)]
+    everything = described(catalogue)
     if as_json:
-        click.echo(json.dumps(described, ensure_ascii=False))
+        click.echo(json.dumps(everything, ensure_ascii=False))
         return
     console = Console()
-    for each in described:
+    for each in everything:
         console.print(f"[bold]{each['name']}[/bold]  ({each['unit']})", highlight=False)
         console.print(f"  {each['sentence']}", highlight=False, markup=False)
         console.print(f"  = {each['formula']}", highlight=False, markup=False)

@@ -16,13 +16,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from metrics.beside import BesideReport
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
-from metrics.kpi import Catalogue, Kpi
+from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.panes import FeedState, PaneLog
 from metrics.reference import Target
 from metrics.rewards import CommissionEstimate
 from metrics.scrapes import Rendered
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, take_snapshot
+from metrics.targets import FIGURES
 from metrics.web.app import create_app
 from metrics.web.query import BadAsk, ask_of, instant_ms
 from tests.panes import FakeReader
@@ -230,7 +231,9 @@ def test_custom_kpi_may_be_asked_for_only_where_it_exists() -> None:
 async def test_catalogue_lists_the_kpis(client: Client) -> None:
     async with client.get("/api/kpis") as response:
         kpis = (await response.json())["kpis"]
-    assert [kpi["name"] for kpi in kpis] == ["revenue", "deals_won", "open_deals"]
+    figures = [figure.name for figure in FIGURES]
+    assert [kpi["name"] for kpi in kpis] == ["revenue", "deals_won", "open_deals", *figures]
+    assert kpis[3]["gauges"] == [FIGURES[0].gauge_name(level) for level in LEVELS]
     assert kpis[0] == {
         "name": "revenue",
         "sentence": "Amount of the deals won in the window.",
