@@ -178,7 +178,7 @@ async def run_worker(
             version=settings.definition_version,
         )
         parts.push_async_callback(store.close)
-        slots = await _wait_for_both(settings, store, stop)
+        slots = await _wait_for_both(settings, store, stop, status)
         if slots is None:
             return
         app = create_app(settings, store)
@@ -227,7 +227,9 @@ async def _stop(app: SalesfloorApp) -> None:
         log.critical(fields("worker did not stop in time", seconds=STOP_SECONDS))
 
 
-async def _wait_for_both(settings: Settings, store: RedisStore, stop: asyncio.Event) -> int | None:
+async def _wait_for_both(
+    settings: Settings, store: RedisStore, stop: asyncio.Event, status: WorkerStatus
+) -> int | None:
     """Wait until Redis and Kafka can be used; return the number of slots, None when stopped before."""
     redis, kafka = settings.redis, settings.kafka
     warnings = await _until_there(
@@ -237,12 +239,14 @@ async def _wait_for_both(settings: Settings, store: RedisStore, stop: asyncio.Ev
         return None
     for warning in warnings:
         log.warning(warning)
+    status.waiting_for = "kafka"
     counts = await _until_there(
         f"Kafka at {kafka.bootstrap}", lambda: ensure_topics(settings), KafkaError, stop
     )
     if counts is None:
         return None
     slots = counts[SOURCES[0]]
+    status.waiting_for = "redis"
     ours = await _until_there(
         "Redis", lambda: until_ours(store, settings, slots, stop), StoreUnavailable, stop
     )

@@ -5,6 +5,7 @@ Reads the keeper and the checkpointer at each scrape; changes neither. The floor
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from aiohttp import web
 from aiokafka.structs import TopicPartition
@@ -32,6 +33,22 @@ _COUNTERS = {
     "commits": "Commits that the store holds",
 }
 
+_GAUGES: Final = {
+    "ready": (), "redis_reachable": (), "kafka_reachable": (), "loop_tick_age_seconds": (), "paused": (),
+    "slot_phase": ("slot", "phase"), "dirty_keys": ("slot",), "rebuilding": ("slot",),
+    "applied_offset": ("topic", "partition"), "flushed_offset": ("topic", "partition"),
+    "lag_records": ("topic", "partition"),
+}  # fmt: skip
+
+
+def worker_metric_labels() -> dict[str, set[str]]:
+    """Return every metric's name with its labels: what dashboards and rules may ask for."""
+    counters = {f"{name}_total": set[str]() for name in _COUNTERS} | {"claims_total": {"slot"}}
+    gauges = {name: set(labels) for name, labels in _GAUGES.items()}
+    histogram = {f"commit_seconds_{part}": set[str]() for part in ("sum", "count")}
+    found = {**counters, **gauges, **histogram, "commit_seconds_bucket": {"le"}}
+    return {f"salesfloor_worker_{name}": labels for name, labels in found.items()}
+
 
 @dataclass
 class WorkerStatus:
@@ -40,6 +57,8 @@ class WorkerStatus:
     tick_age_seconds: Callable[[], float]
     keeper: Keeper | None = None
     checkpointer: Checkpointer | None = None
+    waiting_for: Literal["redis", "kafka"] = "redis"
+    """What a starting worker waits for, as long as there is no keeper."""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -50,6 +69,19 @@ class WorkerStatus:
             registry=self.registry,
         )
         self.registry.register(_WorkerCollector(self))
+
+    @property
+    def redis_reachable(self) -> bool:
+        if self.checkpointer is None:
+            return self.waiting_for != "redis"
+        return self.checkpointer.unavailable_since is None
+
+    @property
+    def kafka_reachable(self) -> bool:
+        """Say whether Kafka answers, as far as is known: a worker without partitions yet has not asked."""
+        if self.keeper is None:
+            return self.waiting_for != "kafka"
+        return self.keeper.reader is None or self.keeper.reader.connected
 
     def unready_because(self) -> str | None:
         """Return why this worker is not ready, None when it is."""
@@ -77,6 +109,8 @@ class _WorkerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield _gauge("ready", "1 when this worker reads and commits", status.unready_because() is None)
+        yield _gauge("redis_reachable", "1 while Redis answers this worker", status.redis_reachable)
+        yield _gauge("kafka_reachable", "1 while Kafka answers this worker", status.kafka_reachable)
         yield _gauge("loop_tick_age_seconds", "Age of the main loop's last tick", status.tick_age_seconds())
         if status.keeper is not None:
             yield from _counters(status.keeper)

@@ -4,7 +4,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiokafka.structs import TopicPartition
 
 from streams.topics import DEALS
-from streams.worker_metrics import WorkerStatus, doors
+from streams.worker_metrics import WorkerStatus, doors, worker_metric_labels
 from tests.unit.slots_at_hand import Desk, deals
 
 
@@ -75,3 +75,43 @@ async def test_doors_answer_health_readiness_and_metrics() -> None:
         metrics = await client.get("/metrics")
         assert "salesfloor_worker_ready 1.0" in await metrics.text()
         assert metrics.headers["Content-Type"].startswith("text/plain")
+
+
+async def test_it_is_told_which_of_redis_and_kafka_is_away() -> None:
+    status = WorkerStatus(lambda: 0.0)
+
+    def told() -> dict[str, float | None]:
+        return {
+            name: status.registry.get_sample_value(f"salesfloor_worker_{name}_reachable")
+            for name in ("redis", "kafka")
+        }
+
+    waiting_for_redis = told()
+    status.waiting_for = "kafka"
+    waiting_for_kafka = told()
+    desk = Desk()
+    status.keeper, status.checkpointer = desk.keeper, desk.checkpointer
+    await desk.take(0)
+    both_there = told()
+    desk.reader.connected = False
+    kafka_lost = told()
+    desk.checkpointer.unavailable_since = 0.0
+    assert [waiting_for_redis, waiting_for_kafka, both_there, kafka_lost, told()] == [
+        {"redis": 0.0, "kafka": 1.0},
+        {"redis": 1.0, "kafka": 0.0},
+        {"redis": 1.0, "kafka": 1.0},
+        {"redis": 1.0, "kafka": 0.0},
+        {"redis": 0.0, "kafka": 0.0},
+    ]
+
+
+async def test_the_list_of_metrics_is_what_is_shown() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.reader.watermarks = {TopicPartition(DEALS, 0): 10}
+    shown: dict[str, set[str]] = {}
+    for family in status_of(desk).registry.collect():
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                shown[sample.name] = set(sample.labels)
+    assert shown == worker_metric_labels()
