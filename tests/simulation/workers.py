@@ -22,6 +22,9 @@ from streams.table import DeadLetter
 from tests.folding import LogRecord
 
 STEP_SECONDS_MAX = 0.05
+FETCH_SECONDS_MAX = 0.15
+IDLE_SECONDS_MAX = 0.6
+"""A reader that finds nothing asks less and less often, up to this: most polls would be in vain."""
 BATCH_MAX = 6
 
 
@@ -51,10 +54,10 @@ class Outside:
         self.awake = asyncio.Event()
         self.awake.set()
 
-    async def step(self) -> None:
+    async def step(self, seconds_max: float = STEP_SECONDS_MAX) -> None:
         if self.dead:
             raise asyncio.CancelledError
-        await asyncio.sleep(self.random.random() * STEP_SECONDS_MAX)
+        await asyncio.sleep(self.random.random() * seconds_max)
         await self.awake.wait()
         if self.dead:
             raise asyncio.CancelledError
@@ -112,6 +115,11 @@ class SimulatedReader:
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self.paused -= set(partitions)
+
+    def behind(self) -> list[TopicPartition]:
+        """Return the partitions that it may read and that hold more than it has read, in order."""
+        readable = ((tp, at) for tp, at in self.positions.items() if tp not in self.paused)
+        return sorted(tp for tp, at in readable if at < self._log.ends.get(tp, 0))
 
     async def earliest(self, partitions: Iterable[TopicPartition]) -> Offsets:
         await self._outside.step()
@@ -184,16 +192,17 @@ class SimulatedWorker:
     async def _read(self) -> None:
         """Fetch and fold for ever, as the agent does: some batches come late, twice, or not at all."""
         sought: set[TopicPartition] = set()
+        wait_seconds = FETCH_SECONDS_MAX
         while True:
-            await self.outside.step()
-            readable = [tp for tp in self.reader.positions if tp not in self.reader.paused]
-            if not readable:
+            await self.outside.step(wait_seconds)
+            behind = self.reader.behind()
+            if not behind:
+                wait_seconds = min(2 * wait_seconds, IDLE_SECONDS_MAX)
                 continue
-            partition = self.random.choice(sorted(readable))
+            wait_seconds = FETCH_SECONDS_MAX
+            partition = self.random.choice(behind)
             position = self.reader.positions[partition]
             batch = self.log.fetch(partition, position, self.random.randint(1, BATCH_MAX))
-            if not batch:
-                continue
             self.reader.positions[partition] = batch[-1].offset + 1
             luck = 0.5 if self.lucky or partition in sought else self.random.random()
             if luck < 0.04:

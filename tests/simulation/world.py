@@ -317,15 +317,15 @@ class World:
         if self.homeless() or any(worker.fatal is not None for worker in self.workers):
             await self.rebalance()
         # A lost batch or a lost commit shows at the next record, so there is one more for each partition.
-        for topic in GENERATED:
-            for slot in range(SLOTS):
-                event = next(event for event in self.more_events() if _goes_to(event, topic, slot))
+        missing = {TopicPartition(topic, slot) for topic in GENERATED for slot in range(SLOTS)}
+        while missing:
+            event = self.generator.event()
+            topic, slot, value = delivery(event, slots=SLOTS)
+            place = TopicPartition(topic, slot)
+            if place in missing:
+                missing.remove(place)
                 self.events.append(event)
-                self.log.append(TopicPartition(topic, slot), delivery(event, slots=SLOTS).value)
-
-    def more_events(self) -> Iterator[Event]:
-        while True:
-            yield self.generator.event()
+                self.log.append(place, value)
 
     def homeless(self) -> list[int]:
         """Return the slots that no living worker takes for its own."""
@@ -382,11 +382,6 @@ class World:
             told = answers(books_of(self.events, FLOOR), NOW_MS, FLOOR)
             if found := differences(snapshot, told):
                 raise Violated("\n".join(found[:20]))
-
-
-def _goes_to(event: Event, topic: str, slot: int) -> bool:
-    found = delivery(event, slots=SLOTS)
-    return (found.topic, found.slot) == (topic, slot)
 
 
 def _partitions(owners: list[SimulatedWorker], worker: SimulatedWorker) -> set[TopicPartition]:

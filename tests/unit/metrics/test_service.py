@@ -5,6 +5,7 @@ import gzip
 
 import pytest
 
+from metrics import scrapes
 from metrics.panes import Cell, FeedState
 from metrics.service import SnapshotService
 from metrics.snapshot import Filters, SnapshotConfig
@@ -74,17 +75,20 @@ def test_a_format_once_asked_for_is_rendered_by_the_tick() -> None:
     assert not floor.service.exposition(openmetrics=True).was_gzipped
 
 
-def test_a_format_nobody_asks_for_any_more_is_rendered_no_longer_and_answers_afresh_when_asked() -> None:
+def test_a_format_nobody_asks_for_any_more_is_rendered_no_longer_and_answers_afresh_when_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scrapes, "_UNASKED_MAX", 3)
     floor = Floor()
     floor.service.tick()
     old = floor.service.rendered()[0]
-    for _ in range(200):
+    for _ in range(5):
         floor.now_ms += 1000
         floor.service.tick()
     assert not floor.service._scrapes._formats
     new = floor.service.rendered()[0]
     assert new != old
-    assert f"salesfloor_as_of_timestamp_seconds {(NOW_MS + 200_000) / 1000 / 1e9!r}e+09" in new.decode()
+    assert f"salesfloor_as_of_timestamp_seconds {(NOW_MS + 5000) / 1000 / 1e9!r}e+09" in new.decode()
 
 
 @pytest.mark.parametrize(
