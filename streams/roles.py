@@ -7,6 +7,7 @@ Redis that are not there yet are no failure: each role waits for them and says s
 import asyncio
 import ipaddress
 import logging
+import os
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from metrics.panes import DAY_MS
 from streams.clock import SystemClock
 from streams.gateway.app import create_app as create_gateway_app
 from streams.gateway.sender import kafka_sender
+from streams.gateway.sources import open_sources
 from streams.logs import fields
 from streams.metrics_role import Watch, run_metrics
 from streams.serving import CannotListen, serving
@@ -135,10 +137,13 @@ async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announ
     gateway = settings.gateway
     check_gateway(gateway)
     token = gateway.token.get_secret_value() if gateway.token else None
+    sources = open_sources(settings, os.environ)
     async with AsyncExitStack() as parts:
         sender = await parts.enter_async_context(kafka_sender(settings.kafka))
         retention_ms = settings.worker.retention_days * DAY_MS if settings.clock == "wall" else None
-        app = create_gateway_app(sender, SystemClock(), token=token, retention_ms=retention_ms)
+        app = create_gateway_app(
+            sender, SystemClock(), token=token, retention_ms=retention_ms, sources=sources.values()
+        )
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)
         await stop.wait()

@@ -3,7 +3,7 @@
 Each source is a door of its own, POST /hooks/<name>. What only one vendor knows is in its `options`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import available_timezones
@@ -146,9 +146,11 @@ class SourceSettings(BaseModel):
         return self
 
 
-def check_names(sources: Iterable[SourceSettings]) -> None:
+def check_names(sources: Sequence[SourceSettings]) -> None:
     """Raise ValueError naming the first name that two sources share."""
     seen: dict[str, int] = {}
+    if any(source.name == "events" for source in sources):
+        raise ValueError("has the name 'events', which POST /events is counted under; rename it")
     for number, source in enumerate(sources, 1):
         if source.name in seen:
             raise ValueError(

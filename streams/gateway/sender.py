@@ -4,14 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    BrokerResponseError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    MessageSizeTooLargeError,
+)
 
+from streams.gateway.model import Outgoing
 from streams.kafka_client import client_options
 from streams.logs import fields
 from streams.settings import KafkaSettings
+
+__all__ = ["KafkaAway", "KafkaSender", "Outgoing", "Sender", "kafka_sender"]
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +35,6 @@ class KafkaAway(Exception):
     """Kafka did not take the records. Nothing is promised about them; sending them again is harmless."""
 
 
-class Outgoing(NamedTuple):
-    topic: str
-    key: bytes
-    value: bytes
-
-
 class Sender(Protocol):
     @property
     def ready(self) -> bool: ...
@@ -42,15 +44,25 @@ class Sender(Protocol):
 
 
 class KafkaSender:
-    """A producer that waits for its brokers as long as it takes."""
+    """A producer that waits for its brokers as long as it takes, and is replaced when it cannot go on.
+
+    It is idempotent where the brokers allow it, so that its own retries write nothing twice and in order.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._broken = asyncio.Event()
+        self._idempotent = True
 
     @property
     def ready(self) -> bool:
         return self._producer is not None
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the brokers gave a producer id, as far as is known."""
+        return self._idempotent
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         if self._producer is None:
@@ -58,7 +70,9 @@ class KafkaSender:
         try:
             async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
                 pending = [
-                    await self._producer.send(record.topic, record.value, key=record.key)
+                    await self._producer.send(
+                        record.topic, record.value, key=record.key, headers=list(record.headers)
+                    )
                     for record in records
                 ]
                 await asyncio.gather(*pending)
@@ -67,15 +81,32 @@ class KafkaSender:
         except TimeoutError:
             raise KafkaAway(f"no acknowledgement within {SEND_TIMEOUT_SECONDS:.0f} s") from None
         except KafkaError as error:
+            if not error.retriable:
+                self._broken.set()  # an idempotent producer that lost its place can never send again
             raise KafkaAway(str(error) or type(error).__name__) from error
 
-    async def connect(self) -> None:
+    async def run(self) -> None:
+        """Connect, and connect anew whenever the producer is broken, until cancelled."""
+        while True:
+            self._producer = await self._connected()
+            self._broken.clear()
+            await self._broken.wait()
+            log.warning(fields("producer is replaced", role="gateway", kafka=self._settings.bootstrap))
+            await self.close()
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _connected(self) -> AIOKafkaProducer:
         """Try until a broker answers, saying so once and then at longer and longer intervals."""
         wait_seconds = _RETRY_FIRST_SECONDS
         while True:
             producer = AIOKafkaProducer(
                 **client_options(self._settings, client_id="salesfloor-gateway"),
                 acks="all",
+                enable_idempotence=self._idempotent,
                 request_timeout_ms=int(SEND_TIMEOUT_SECONDS * 1000),
                 max_request_size=_REQUEST_BYTES_MAX,
             )
@@ -83,6 +114,9 @@ class KafkaSender:
                 await producer.start()
             except KafkaError as error:
                 await producer.stop()
+                if self._idempotent and isinstance(error, BrokerResponseError | IncompatibleBrokerVersion):
+                    self._do_without_id(error)
+                    continue
                 log.warning(
                     fields(
                         "no Kafka yet",
@@ -94,24 +128,33 @@ class KafkaSender:
                 )
                 await asyncio.sleep(wait_seconds)
                 wait_seconds = min(wait_seconds * 2, _RETRY_LAST_SECONDS)
+            except asyncio.CancelledError:
+                await producer.stop()
+                raise
             else:
-                self._producer = producer
-                return
+                return producer
 
-    async def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+    def _do_without_id(self, error: KafkaError) -> None:
+        self._idempotent = False
+        log.warning(
+            fields(
+                "no idempotent producer",
+                role="gateway",
+                kafka=self._settings.bootstrap,
+                reason=error,
+                means="a retry may write a record twice, which changes no number",
+            )
+        )
 
 
 @asynccontextmanager
 async def kafka_sender(settings: KafkaSettings) -> AsyncIterator[KafkaSender]:
     """Yield a sender at once; it connects on its own and is `ready` when it has."""
     sender = KafkaSender(settings)
-    connecting = asyncio.create_task(sender.connect(), name="gateway connects to Kafka")
+    running = asyncio.create_task(sender.run(), name="gateway connects to Kafka")
     try:
         yield sender
     finally:
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         await sender.close()

@@ -10,8 +10,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.typedefs import LooseHeaders
 
 from streams.clock import ManualClock
-from streams.gateway.app import BATCH, SINGLE, create_app
+from streams.gateway.app import create_app
 from streams.gateway.sender import KafkaAway, KafkaSender, Outgoing, kafka_sender
+from streams.gateway.vendors.cloudevents import BATCH, SINGLE
 from streams.settings import KafkaSettings
 
 DAY_MS = 86_400_000

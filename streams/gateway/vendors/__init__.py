@@ -3,11 +3,12 @@
 from typing import Final
 
 from streams.gateway.model import Vendor
-from streams.gateway.vendors import hubspot
+from streams.gateway.vendors import cloudevents, hubspot
 
 VENDORS: Final[dict[str, Vendor]] = {
     vendor.kind: vendor
     for vendor in (
+        cloudevents.VENDOR,
         hubspot.VENDOR,
     )
 }  # fmt: skip
