@@ -1,0 +1,85 @@
+// Nodes in, the same nodes out, touched only where something changed. Knows nothing of sales.
+
+export function make(tag, className = "", ...children) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...children);
+  return node;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+export function makeSvg(tag, attributes = {}) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+// Writing costs a layout even when the text is the same, so each node remembers what it shows.
+export function setText(node, text) {
+  if (node.shownText === text) return;
+  node.shownText = text;
+  node.textContent = text;
+}
+
+export function setAttribute(node, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (node.hasAttribute(name)) node.removeAttribute(name);
+  } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+export function setProperty(node, name, value) {
+  const text = String(value);
+  if (node.style.getPropertyValue(name) !== text) node.style.setProperty(name, text);
+}
+
+export function setHidden(node, hidden) {
+  if (node.hidden !== hidden) node.hidden = hidden;
+}
+
+// Keeps one child per key, in the rows' order; what is gone leaves the page and the memory.
+export class KeyedList {
+  constructor(parent, create, update) {
+    this.parent = parent;
+    this.create = create;
+    this.update = update;
+    this.children = new Map();
+  }
+
+  show(rows, keyOf) {
+    const wanted = new Set(rows.map(keyOf));
+    for (const [key, child] of this.children) {
+      if (wanted.has(key)) continue;
+      child.root.remove();
+      this.children.delete(key);
+    }
+    let place = this.parent.firstElementChild;
+    for (const row of rows) {
+      const key = keyOf(row);
+      let child = this.children.get(key);
+      if (child === undefined) {
+        child = this.create(row);
+        this.children.set(key, child);
+      }
+      this.update(child, row);
+      if (child.root === place) place = place.nextElementSibling;
+      else this.parent.insertBefore(child.root, place);
+    }
+  }
+
+  get size() { return this.children.size; }
+}
+
+const calmed = window.matchMedia("(prefers-reduced-motion: reduce)");
+export function motionIsReduced() { return calmed.matches; }
+
+// Children that changed places glide there. Transforms only, so the compositor does it alone.
+export function gliding(parent, change) {
+  if (motionIsReduced() || document.hidden) { change(); return; }
+  const before = new Map([...parent.children].map(child => [child, child.offsetTop]));
+  change();
+  for (const child of parent.children) {
+    const shift = before.has(child) ? before.get(child) - child.offsetTop : 0;
+    if (shift !== 0) child.animate([{ transform: `translateY(${shift}px)` }, { transform: "none" }],
+      { duration: 600, easing: "ease-in-out" });
+  }
+}

@@ -1,0 +1,116 @@
+// Widgets in, a screen without gaps out: KPIs in a strip, panels in columns of like weight, lists cut to the
+// rows that fit. Measures only when the screen or the set of widgets changes, not at each tick.
+
+import { make, setAttribute, setHidden, setProperty } from "./dom.js";
+
+const WEIGHTS = { leaderboard: 10, most_improved: 9, feed: 9, contest: 8, pipeline: 7, funnel: 6, conversion: 4 };
+const WIDE = new Set(["leaderboard", "most_improved", "contest"]);
+const COLUMNS_MAX = 3;
+const FIGURE_REM_MAX = 5.4, FIGURE_REM_MIN = 1.6, CHARACTER_EM = 0.62;
+
+// How many KPIs stand beside each other, and whether the first one takes two places.
+function stripOf(count) {
+  if (count <= 3) return { columns: count, first: false };
+  if (count <= 5) return { columns: count + 1, first: true };
+  if (count === 6) return { columns: 6, first: false };
+  const rows = Math.ceil(count / 6), columns = Math.ceil(count / rows);
+  return { columns, first: columns * rows === count + 1 };
+}
+
+// The heaviest first, each into the lightest column; columns and what is in them keep the board's order.
+function columnsOf(panels) {
+  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length) }, () => ({ weight: 0, panels: [] }));
+  const heaviest = [...panels].sort((a, b) => weightOf(b) - weightOf(a));
+  for (const panel of heaviest) {
+    const lightest = columns.reduce((best, column) => column.weight < best.weight ? column : best);
+    lightest.panels.push(panel);
+    lightest.weight += weightOf(panel);
+  }
+  for (const column of columns) column.panels.sort((a, b) => panels.indexOf(a) - panels.indexOf(b));
+  return columns.sort((a, b) => panels.indexOf(a.panels[0]) - panels.indexOf(b.panels[0]));
+}
+
+function weightOf(panel) { return WEIGHTS[panel.kind] || 5; }
+
+export class Layout {
+  constructor(board) {
+    this.board = board;
+    this.cards = [];
+    this.lists = [];
+    this.length = 0;
+    this.due = false;
+    this.watch = new ResizeObserver(() => this.fitSoon());
+    this.watch.observe(board);
+  }
+
+  // `views` are the board's widgets in its order: { kind, view }.
+  arrange(views) {
+    const cards = views.filter(each => each.kind === "kpi"), panels = views.filter(each => each.kind !== "kpi");
+    const strip = make("div", "strip"), columns = make("div", "columns");
+    const { columns: places, first } = stripOf(cards.length);
+    strip.append(...cards.map(each => each.view.root));
+    strip.classList.toggle("first-is-wide", first);
+    setProperty(strip, "--places", places);
+    const found = columnsOf(panels);
+    for (const { panels: inside } of found) {
+      const column = make("div", "column");
+      column.append(...inside.map(each => each.view.root));
+      for (const each of inside) setProperty(each.view.root, "flex-grow", weightOf(each));
+      columns.append(column);
+    }
+    setProperty(columns, "--tracks", found.map(({ panels: inside }) =>
+      inside.some(each => WIDE.has(each.kind)) ? "minmax(0, 1.15fr)" : "minmax(0, 1fr)").join(" "));
+    this.board.replaceChildren(...[cards.length && strip, panels.length && columns].filter(Boolean));
+    this.board.dataset.rows = cards.length ? Math.ceil((cards.length + (first ? 1 : 0)) / places) : 0;
+    this.board.dataset.panels = panels.length;
+    this.cards = cards.map(each => each.view);
+    this.lists = panels.map(each => each.view.list).filter(Boolean);
+    this.length = 0;
+    this.fitSoon();
+  }
+
+  fitSoon() {
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => { this.due = false; this.fit(); });
+  }
+
+  fit() {
+    this.fitFigures();
+    for (const list of this.lists) fitList(list);
+  }
+
+  // One size for all figures of the strip, by its longest one; it does not jump back when that gets shorter.
+  fitFigures() {
+    if (!this.cards.length) return;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    let size = FIGURE_REM_MAX;
+    for (const { value, root } of this.cards) {
+      const style = getComputedStyle(root);
+      const room = root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+      size = Math.min(size, room / (Number(value.dataset.length || 1) * CHARACTER_EM * rem));
+    }
+    setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size).toFixed(2)}rem`);
+  }
+
+  // Called after each change: only a longer figure or another number of rows asks for a measurement.
+  changed() {
+    const length = Math.max(0, ...this.cards.map(({ value }) => Number(value.dataset.length || 0)));
+    if (length > this.length) {
+      this.length = length;
+      this.fitSoon();
+    } else if (this.lists.some(list => list.childElementCount !== list.fittedCount)) this.fitSoon();
+  }
+}
+
+// Shows as many rows as have room, and gives each an equal part of it.
+function fitList(list) {
+  const rows = [...list.children];
+  list.fittedCount = rows.length;
+  const style = getComputedStyle(list);
+  const least = parseFloat(style.getPropertyValue("--row-least")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const flows = style.getPropertyValue("--flows").trim() === "1";
+  const fitting = flows || !least ? rows.length : Math.max(1, Math.floor(list.clientHeight / least));
+  rows.forEach((row, place) => setHidden(row, place >= fitting));
+  setAttribute(list, "data-cut", rows.length > fitting || null);
+}
