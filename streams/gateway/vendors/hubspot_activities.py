@@ -81,7 +81,9 @@ def _meeting(found: HubSpotRecord, data: dict[str, object], source: Source) -> l
 def _email(found: HubSpotRecord, data: dict[str, object], source: Source) -> list[Outcome]:
     """A reply of the other side is no work of the rep: it is told of, but it is not a done activity."""
     if found.properties.get("hs_email_direction", "").upper() == "INCOMING_EMAIL":
-        return [found.event("updated", Form.SNAPSHOT, data | {"outcome": "received"})]
+        came_ms = _time(found, "hs_timestamp", source)
+        came = {} if came_ms is None else {"scheduled_at": when(came_ms)}
+        return [found.event("updated", Form.SNAPSHOT, data | came | {"outcome": "received"})]
     status = found.properties.get("hs_email_status", "SENT").upper() or "SENT"
     data["outcome"] = status.lower()
     if status in ("SENT", "BOUNCED"):
