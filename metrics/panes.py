@@ -111,6 +111,8 @@ class FeedState:
     newest_event_ms: int | None = None  # greatest event time folded; None before the first event
     definition_version: str = ""
     rebuilding: bool = False
+    behind_event_ms: int | None = None
+    """Where records are known to wait unfolded: the oldest of the newest event times before them."""
     slots_expected: int = 0
     slots_loaded: int = 0
     counters: dict[str, dict[str, int]] = field(default_factory=dict)

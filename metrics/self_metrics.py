@@ -31,10 +31,10 @@ COUNTERS: Final[dict[str, _Counter]] = {
 
 
 def build_info() -> Metric:
-    return InfoMetricFamily("salesfloor_build", "Version of salesfloor.", value={"version": _version()})
+    return InfoMetricFamily("salesfloor_build", "Version of salesfloor.", value={"version": own_version()})
 
 
-def _version() -> str:
+def own_version() -> str:
     try:
         return version("salesfloor")
     except PackageNotFoundError:

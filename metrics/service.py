@@ -60,6 +60,7 @@ class SnapshotService:
         self._beside: BesideReport | None = None
         self._kept: dict[str, Mapping[str, JsonValue]] = {}
         self._ticked_for: tuple[int, int] | None = None
+        self._next_tick = asyncio.Event()
         # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
         self._history_lock = threading.Lock()
 
@@ -127,6 +128,8 @@ class SnapshotService:
             wanted = self._wanted()
             if wanted is not None:
                 await asyncio.to_thread(self._finish, *wanted)
+                self._next_tick.set()
+                self._next_tick = asyncio.Event()
             if (began := time.monotonic()) >= render_from:
                 await asyncio.to_thread(self._scrapes.render_ahead)
                 render_from = 2 * time.monotonic() - began
@@ -135,6 +138,10 @@ class SnapshotService:
                 await asyncio.wait_for(stop.wait(), max(self._tick_ms / _MS_PER_SECOND - spent, spent))
             except TimeoutError:
                 continue
+
+    async def next_tick(self) -> None:
+        """Wait until `run` has computed anew."""
+        await self._next_tick.wait()
 
     def at(self, as_of_ms: int, filters: Filters = EVERYTHING) -> KpiSnapshot:
         """Return the snapshot of any instant, exact or left out; ValueError for an unknown name."""

@@ -21,6 +21,8 @@ from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
 from metrics.reference import Reference
 from metrics.service import SnapshotService
 from metrics.web.app import create_app
+from metrics.web.wall import Assets, Wall
+from metrics.web.wall_stream import WallStream
 from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.contest_results import keep_contest_results
@@ -35,6 +37,7 @@ from streams.settings_rules import fold_rules
 from streams.stores.base import Shown, StoreUnavailable
 from streams.stores.redis import RedisStore, generation_of
 from streams.stores.results import ResultStore
+from streams.wall_rules import wall_rules_of
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +133,14 @@ async def run_metrics(
     reader = LateReader()
     service = FollowedService(reader, settings)
     explaining = open_store(settings)
+    wall = _wall(settings, service)
     app = create_app(
         service,
         floor_name=settings.floor.name,
         zone=settings.floor.zone,
         explain=StoredExplainer(settings, explaining, SystemClock().now_ms),
         grants=[entry.as_grant() for entry in settings.access],
+        wall=wall,
     )
     async with AsyncExitStack() as parts:
         parts.push_async_callback(explaining.close)
@@ -152,12 +157,25 @@ async def run_metrics(
                 group.create_task(_follow(store, settings, reader, service), name="follow"),
                 group.create_task(_tick(service, reader, stop), name="tick"),
                 group.create_task(keep_contest_results(results, service), name="results"),
+                group.create_task(wall.stream.run(), name="wall"),
             ]
             if watch is not None:
                 group.create_task(watch(service, stop), name="watch")
             await stop.wait()
             for work in works:
                 work.cancel()
+
+
+def _wall(settings: Settings, service: FollowedService) -> Wall:
+    assets = Assets.read()
+    stream = WallStream(
+        service,
+        wall_rules_of(settings),
+        floor=settings.floor.name,
+        release=assets.release,
+        now_ms=SystemClock().now_ms,
+    )
+    return Wall(stream, assets)
 
 
 class _Following:

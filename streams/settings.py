@@ -49,6 +49,8 @@ from streams.settings_rewards import (
 )
 from streams.settings_sources import SettingsError, Tree
 from streams.settings_targets import PacingSettings, TargetSettings, check_targets
+from streams.settings_wall import BoardSettings, WallSettings
+from streams.wall_boards import around_of, boards_of
 
 __all__ = [
     "GatewaySettings",
@@ -303,6 +305,10 @@ class Settings(_Section):
     funnels: tuple[FunnelSettings, ...] = Field(
         default=(), description="ratios watched for a fall, beside those that every floor has"
     )
+    wall: WallSettings = WallSettings()
+    boards: tuple[BoardSettings, ...] = Field(
+        default=(), description="pages of the wall; where none is set, every floor has good ones"
+    )
 
     @field_validator("access")
     @classmethod
@@ -346,6 +352,14 @@ class Settings(_Section):
         if floor is not None and kpis is not None:
             check_tables(str(info.field_name), tables, catalogue_with(kpis), calendar_of(floor))
         return tables
+
+    @field_validator("boards")
+    @classmethod
+    def _showable(cls, boards: tuple[BoardSettings, ...], info: ValidationInfo) -> tuple[BoardSettings, ...]:
+        named = [info.data.get(name) for name in ("kpis", "leaderboards", "contests", "funnels")]
+        if all(tables is not None for tables in named):  # else they are told of already
+            boards_of(boards, around_of(*named))  # type: ignore[arg-type]
+        return boards
 
     @property
     def definition_version(self) -> str:

@@ -65,7 +65,7 @@ def _table_example(name: str, field: FieldInfo, table: type[BaseModel]) -> Itera
     for key, inner in table.model_fields.items():
         default = None if inner.is_required() else inner.get_default(call_default_factory=True)
         shown = "…" if default is None else _toml(default)
-        yield f"# {key} = {shown}  # {inner.description}{_limits(inner)}"
+        yield f"# {inner.alias or key} = {shown}  # {inner.description}{_limits(inner)}"
 
 
 def _assignment(key: str, field: FieldInfo) -> str:

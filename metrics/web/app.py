@@ -25,6 +25,7 @@ from metrics.web.answers import NoSnapshot, SnapshotAnswers, described
 from metrics.web.explain import ExplainSource, explain_ask_of
 from metrics.web.query import BadAsk, ask_of
 from metrics.web.rewards import ANSWERS_OF, Estimates, commissions_answer, seen_by
+from metrics.web.wall import Wall, add_wall
 
 
 class SnapshotSource(Protocol):
@@ -80,6 +81,7 @@ def create_app(
     zone: str = "UTC",
     explain: ExplainSource | None = None,
     grants: Iterable[Grant] = (),
+    wall: Wall | None = None,
 ) -> web.Application:
     """Build the doors. Without `grants` they are open to whoever reaches them."""
     app = web.Application(middlewares=[_dress, guard(grants)])
@@ -97,7 +99,10 @@ def create_app(
         app.router.add_get(f"/api/{name}", _rewards)
     app.router.add_get("/api/commissions", _commissions)
     app.router.add_get("/", _status_page)
-    app.router.add_get("/wall", _status_page)
+    if wall is None:
+        app.router.add_get("/wall", _status_page)
+    else:
+        add_wall(app, wall, floor=floor_name)
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
     return app
