@@ -239,10 +239,9 @@ def differences(want: Item, event: Event, entity_id: str) -> list[str]:
             continue
         if event.kind is EntityKind.ACCOUNT and name in ("account_id", "created_at"):
             continue
+        had: object = getattr(changes, _FIELDS.get(name, ""), UNSET)
         if name == "converted":
-            value, had = True, isinstance(getattr(changes, "converted_at_ms", UNSET), int)
-        else:
-            had = getattr(changes, _FIELDS[name], UNSET)
+            had = isinstance(getattr(changes, "converted_at_ms", None), int)
         if not same(value, had) and had not in _SAME_WORDS.get(str(value).lower(), ()):
             found.append(f"{name}: {had!r}, not {value!r}")
     return found
