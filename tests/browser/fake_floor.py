@@ -129,7 +129,7 @@ def ranking(floor: FakeFloor, number: int, kind: str = "leaderboard", window: st
         rows.append({
             "rank": rank, "tied": False, "key": f"R-{place}", "name": name, "team": team, "value": value,
             "target_share": None if kind == "most_improved" else round(value / 4_000_000, 3),
-            "rank_change": (place + 1 - rank) or None, "improved": 1_900_000 - rank * 160_000,
+            "rank_change": ((place * 7 + 3) % 5 - 2) or None, "improved": 1_900_000 - rank * 160_000,
         })  # fmt: skip
     return {
         "id": f"rank-{number}", "kind": kind, "title_key": "kpi.revenue", "label": "revenue", "kpi": "revenue",

@@ -85,6 +85,7 @@ class FakeWall:
             ("{{language}}", language),
             ("{{dir}}", "rtl" if language == "fa" else "ltr"),
             ("{{floor}}", self.floor.name),
+            ("{{theme}}", "auto"),
         ):
             page = page.replace(mark, text)
         return web.Response(text=page, content_type="text/html")

@@ -6,6 +6,17 @@ const LONGEST_FULL = 9;
 // What is put into a sentence is isolated, so that a Latin name or a number cannot turn a Persian line round.
 function isolated(value) { return `\u2068${value}\u2069`; }
 
+// Letters that are seen: marks of direction take no room.
+export function lengthOf(text) { return [...text.replace(/[\u200e\u200f\u061c\u2066-\u2069]/g, "")].length; }
+
+// Intl writes Persian short money from left to right, the word for millions after the number; a reader begins
+// at the right and meets the word first. So: number, word, currency, from the right.
+function inReadingOrder(parts) {
+  const of = (...types) => parts.filter(part => types.includes(part.type)).map(part => part.value).join("");
+  const number = of("minusSign", "plusSign", "integer", "group", "decimal", "fraction").replace(/\u200e/g, "");
+  return `\u2067\u2066${number}\u2069 ${[of("compact"), of("currency")].filter(Boolean).join(" ")}\u2069`;
+}
+
 export class Formatter {
   constructor(language, texts) {
     this.language = language;
@@ -73,9 +84,9 @@ export class Formatter {
     if (sign) options.signDisplay = "exceptZero";
     const digits = Math.abs(value) >= 1000 || Number.isInteger(value) ? 0 : Math.min(exponent, 2);
     const full = this.number({ ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
-    if (!compact && full.length <= LONGEST_FULL || Math.abs(value) < 10000) return full;
-    return this.number({ ...options, notation: "compact", maximumSignificantDigits: 4, minimumFractionDigits: 0 })
-      .format(value);
+    if (!compact && lengthOf(full) <= LONGEST_FULL || Math.abs(value) < 10000) return full;
+    const format = this.number({ ...options, notation: "compact", maximumSignificantDigits: 4 });
+    return this.texts.language.dir === "rtl" ? inReadingOrder(format.formatToParts(value)) : format.format(value);
   }
 
   duration(seconds) {
@@ -126,16 +137,14 @@ export class Formatter {
   }
 
   // A gain: the figure with its sign.
-  gain(value, what) { return this.figure(value, what, { compact: true, sign: true }); }
+  gain(value, what) { return this.figure(value, what, { sign: true }); }
 
-  clock(ms) { return this.moment(ms, { hour: "2-digit", minute: "2-digit" }); }
-
-  day(ms) { return this.moment(ms, { weekday: "long", day: "numeric", month: "long" }); }
+  clock(ms) { return this.moment(ms, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }); }
 
   // When something happened: the time of day, with the date unless it was today.
   since(ms, nowMs) {
     const day = { year: "numeric", month: "numeric", day: "numeric" };
     return this.moment(ms, day) === this.moment(nowMs, day) ? this.clock(ms)
-      : this.moment(ms, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+      : this.moment(ms, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   }
 }

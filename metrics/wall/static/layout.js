@@ -3,9 +3,13 @@
 
 import { make, setAttribute, setHidden, setProperty } from "./dom.js";
 
-const WEIGHTS = { leaderboard: 10, most_improved: 9, feed: 9, contest: 8, pipeline: 7, funnel: 6, conversion: 4 };
+const HEADING_REM = 5.2, DEADLINE_REM = 3, CONVERSION_REM = 15.5, FEW_ROWS = 3, MANY_ROWS = 10;
+// Of these a few rows say something; of the others, as of a funnel, all are needed.
+const CUTTABLE = new Set(["leaderboard", "most_improved", "contest", "feed"]);
+const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7 };
 const WIDE = new Set(["leaderboard", "most_improved", "contest"]);
 const COLUMNS_MAX = 3;
+const WIDE_FIGURE = 1.15, WIDE_SHARE = 0.68;
 const FIGURE_REM_MAX = 5.4, FIGURE_REM_MIN = 1.6, CHARACTER_EM = 0.62;
 
 // How many KPIs stand beside each other, and whether the first one takes two places.
@@ -17,26 +21,33 @@ function stripOf(count) {
   return { columns, first: columns * rows === count + 1 };
 }
 
-// The heaviest first, each into the lightest column; columns and what is in them keep the board's order.
+// The tallest first, each into the shortest column; columns and what is in them keep the board's order.
 function columnsOf(panels) {
-  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length) }, () => ({ weight: 0, panels: [] }));
-  const heaviest = [...panels].sort((a, b) => weightOf(b) - weightOf(a));
-  for (const panel of heaviest) {
-    const lightest = columns.reduce((best, column) => column.weight < best.weight ? column : best);
-    lightest.panels.push(panel);
-    lightest.weight += weightOf(panel);
+  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length) }, () => ({ height: 0, panels: [] }));
+  const tallest = [...panels].sort((a, b) => sizeOf(b).wanted - sizeOf(a).wanted);
+  for (const panel of tallest) {
+    const shortest = columns.reduce((best, column) => column.height < best.height ? column : best);
+    shortest.panels.push(panel);
+    shortest.height += sizeOf(panel).wanted;
   }
   for (const column of columns) column.panels.sort((a, b) => panels.indexOf(a) - panels.indexOf(b));
   return columns.sort((a, b) => panels.indexOf(a.panels[0]) - panels.indexOf(b.panels[0]));
 }
 
-function weightOf(panel) { return WEIGHTS[panel.kind] || 5; }
+// What a panel needs at least and what it would like, in rem of height.
+function sizeOf({ kind, view }) {
+  if (!view.list) return { needed: CONVERSION_REM, wanted: CONVERSION_REM };
+  const rows = Math.max(1, view.list.childElementCount), least = ROW_REM[kind] || 3.6;
+  const frame = HEADING_REM + (kind === "contest" ? DEADLINE_REM : 0);
+  const few = CUTTABLE.has(kind) ? Math.min(rows, FEW_ROWS) : rows;
+  return { needed: frame + few * least, wanted: frame + Math.min(rows, MANY_ROWS) * least };
+}
 
 export class Layout {
   constructor(board) {
     this.board = board;
     this.cards = [];
-    this.lists = [];
+    this.panels = [];
     this.length = 0;
     this.due = false;
     this.watch = new ResizeObserver(() => this.fitSoon());
@@ -55,7 +66,6 @@ export class Layout {
     for (const { panels: inside } of found) {
       const column = make("div", "column");
       column.append(...inside.map(each => each.view.root));
-      for (const each of inside) setProperty(each.view.root, "flex-grow", weightOf(each));
       columns.append(column);
     }
     setProperty(columns, "--tracks", found.map(({ panels: inside }) =>
@@ -64,7 +74,7 @@ export class Layout {
     this.board.dataset.rows = cards.length ? Math.ceil((cards.length + (first ? 1 : 0)) / places) : 0;
     this.board.dataset.panels = panels.length;
     this.cards = cards.map(each => each.view);
-    this.lists = panels.map(each => each.view.list).filter(Boolean);
+    this.panels = panels;
     this.length = 0;
     this.fitSoon();
   }
@@ -77,7 +87,12 @@ export class Layout {
 
   fit() {
     this.fitFigures();
-    for (const list of this.lists) fitList(list);
+    for (const panel of this.panels) {
+      const { needed, wanted } = sizeOf(panel);
+      setProperty(panel.view.root, "--need", `${needed.toFixed(1)}rem`);
+      setProperty(panel.view.root, "flex-grow", (wanted - needed + 2).toFixed(1));
+    }
+    for (const { view } of this.panels) if (view.list) fitList(view.list);
   }
 
   // One size for all figures of the strip, by its longest one; it does not jump back when that gets shorter.
@@ -88,7 +103,8 @@ export class Layout {
     for (const { value, root } of this.cards) {
       const style = getComputedStyle(root);
       const room = root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-      size = Math.min(size, room / (Number(value.dataset.length || 1) * CHARACTER_EM * rem));
+      const wide = root.parentElement.classList.contains("first-is-wide") && root === root.parentElement.firstElementChild;
+      size = Math.min(size, room * (wide ? WIDE_SHARE / WIDE_FIGURE : 1) / (Number(value.dataset.length || 1) * CHARACTER_EM * rem));
     }
     setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size).toFixed(2)}rem`);
   }
@@ -99,7 +115,7 @@ export class Layout {
     if (length > this.length) {
       this.length = length;
       this.fitSoon();
-    } else if (this.lists.some(list => list.childElementCount !== list.fittedCount)) this.fitSoon();
+    } else if (this.panels.some(({ view }) => view.list && view.list.childElementCount !== view.list.fittedCount)) this.fitSoon();
   }
 }
 

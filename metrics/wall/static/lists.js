@@ -68,6 +68,12 @@ function rankRows(f, data, shownOf) {
   }));
 }
 
+// Columns that say nothing take no room.
+function shape(table, rows) {
+  table.classList.toggle("with-share", rows.some(row => row.targets));
+  table.classList.toggle("with-change", rows.some(row => row.rank_change));
+}
+
 function measure(row, data) { return (data.kind === "most_improved" ? row.improved ?? row.value : row.value) || 0; }
 
 export function leaderboard(f, kind) {
@@ -82,9 +88,9 @@ export function leaderboard(f, kind) {
       setText(frame.title, titleOf(data, improved ? f.text("widget", kind) : name));
       setText(frame.note, improved ? `${name} · ${f.window(data.window)}` : noteOf(f, data));
       const rows = rankRows(f, data, row => kind === "most_improved"
-        ? f.gain(row.improved ?? row.value, data) : f.figure(row.value, data, { compact: true }));
+        ? f.gain(row.improved ?? row.value, data) : f.figure(row.value, data));
       setAttribute(found.table, "aria-label", frame.title.textContent);
-      found.table.classList.toggle("with-share", rows.some(row => row.targets));
+      shape(found.table, rows);
       gliding(found.body, () => found.rows.show(rows, row => row.key));
       setText(empty, rows.length ? "" : f.ui("nobody_yet"));
     },
@@ -104,8 +110,9 @@ export function contest(f) {
       setText(frame.title, titleOf(data, data.name));
       setText(frame.note, data.label ? f.kpi(data.label) : "");
       setText(prize, data.prize ? f.ui("prize", { prize: data.prize }) : "");
-      const rows = rankRows(f, data, row => f.figure(row.value, data, { compact: true }));
+      const rows = rankRows(f, data, row => f.figure(row.value, data));
       setAttribute(found.table, "aria-label", frame.title.textContent);
+      shape(found.table, rows);
       gliding(found.body, () => found.rows.show(rows, row => row.key));
       setText(empty, rows.length ? "" : f.ui("nobody_yet"));
     },

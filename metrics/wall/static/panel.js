@@ -19,6 +19,8 @@ export function titleOf(data, own) { return data.title || own; }
 
 // What stands beside the title: the window, and whose numbers these are unless they are the floor's.
 export function noteOf(f, data) {
-  const part = typeof data.quantile === "number" ? f.ui("quantile", { share: f.percent(data.quantile) }) : "";
+  let part = "";
+  if (data.quantile === 0.5) part = f.ui("median");
+  else if (typeof data.quantile === "number") part = f.ui("quantile", { share: f.percent(data.quantile) });
   return [f.window(data.window), data.key, part].filter(Boolean).join(" · ");
 }

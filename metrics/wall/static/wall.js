@@ -11,8 +11,10 @@ import { MAKERS } from "./widgets.js";
 import { Sound, Wins } from "./wins.js";
 
 const LANGUAGES = ["en", "ms", "id", "zh-Hant", "zh-Hans", "fa"];
+const THEMES = ["auto", "light", "dark"];
 const ALERTS_SHOWN = 2;
-const SEVERITIES = ["critical", "warning", "info"];
+const SEVERITIES = { page: "critical", critical: "critical", info: "info" };   // anything else is a warning
+const GRAVEST_FIRST = ["critical", "warning", "info"];
 const POINTER_REST_MS = 4000;
 
 const $ = id => document.getElementById(id);
@@ -23,6 +25,7 @@ class Wall {
   constructor(language, texts) {
     this.f = new Formatter(language, texts);
     this.board = "";
+    this.widgets = [];         // which ones the board is made of
     this.views = new Map();
     this.meta = null;
     this.heardMs = 0;          // by this machine's clock
@@ -34,7 +37,6 @@ class Wall {
     this.layout = new Layout($("board"));
     this.rotation = new Rotation(boardOfPath());
     this.wins = new Wins($("win"), this.f, text => this.say(text));
-    if (query.get("sound") === "1") this.wins.sound = new Sound();
     this.help = new Help($("help"), this.f, LANGUAGES);
     this.stream = new Stream({
       urlOf: board => streamUrl(board),
@@ -66,13 +68,21 @@ class Wall {
     this.aheadMs = hello.now_ms - Date.now();
     this.rotation.take(hello);
     this.wins.take(hello);
+    const sound = query.get("sound") ?? (hello.win && hello.win.sound ? "1" : "0");
+    if (sound === "1" && this.wins.sound === null) this.wins.sound = new Sound();
     setText($("floor"), hello.floor);
     this.showBoards();
     if (hello.release && hello.release !== page.release) renew(hello.release);
   }
 
   build(data) {
+    if (data.board === this.board && sameWidgets(this.widgets, data.widgets)) {
+      // The line was lost and is back: the same board goes on, without a flicker.
+      this.change(data);
+      return;
+    }
     this.board = data.board;
+    this.widgets = data.widgets.map(({ id, kind }) => ({ id, kind }));
     this.rotation.shown(data.board, this.nowMs());
     this.views.clear();
     const views = [];
@@ -80,7 +90,7 @@ class Wall {
       const maker = MAKERS[widget.kind];
       if (maker === undefined) continue;
       const view = maker(this.f, widget.kind);
-      view.update(this.whole(widget));
+      this.update(view, widget);
       this.views.set(widget.id, view);
       views.push({ kind: widget.kind, view });
     }
@@ -106,13 +116,16 @@ class Wall {
     this.pending = [];
     for (const widget of changed) {
       const view = this.views.get(widget.id);
-      if (view !== undefined) view.update(this.whole(widget));
+      if (view !== undefined) this.update(view, widget);
     }
     this.layout.changed();
   }
 
   // The floor's currency stands in the greeting unless the widget names its own.
-  whole(widget) { return { currency: this.currency, exponent: this.exponent, ...widget }; }
+  update(view, widget) {
+    view.update({ currency: this.currency, exponent: this.exponent, ...widget });
+    if (view.beat) view.beat(this.nowMs());
+  }
 
   follow(data) {
     this.meta = data;
@@ -145,7 +158,7 @@ class Wall {
     const state = meta === null ? "connecting" : stale ? "stale" : meta.catching_up ? "catching_up" : "live";
     const text = {
       connecting: () => this.f.ui("connecting"),
-      stale: () => this.goodMs ? this.f.ui("stale", { time: this.f.since(this.goodMs, this.nowMs()) }) : this.f.ui("not_ready"),
+      stale: () => this.staleText(),
       catching_up: () => this.f.ui("catching_up"),
       live: () => this.f.ui("live"),
     }[state]();
@@ -155,6 +168,13 @@ class Wall {
     setText($("state"), text);
     setAttribute($("state"), "title", (meta && meta.not_ready) || null);
     if (before !== state && (state === "stale" || before === "stale")) this.say(text);
+  }
+
+  // Since the newest event when the floor went silent, else since the last numbers that came.
+  staleText() {
+    const silent = this.connected && this.meta.stale && !this.meta.not_ready;
+    const sinceMs = silent ? this.meta.newest_event_ms : this.goodMs || this.meta.newest_event_ms;
+    return sinceMs ? this.f.ui("stale", { time: this.f.since(sinceMs, this.nowMs()) }) : this.f.ui("not_ready");
   }
 
   showAge() {
@@ -187,7 +207,7 @@ class Wall {
   }
 
   warn(alerts) {
-    const rank = alert => SEVERITIES.indexOf(alert.severity) >>> 0;
+    const rank = alert => GRAVEST_FIRST.indexOf(severityOf(alert));
     const sorted = [...alerts].sort((a, b) => rank(a) - rank(b) || b.since_ms - a.since_ms);
     const known = new Set(this.alerts);
     this.alerts = sorted.map(alert => `${alert.name} ${JSON.stringify(alert.labels)}`);
@@ -206,7 +226,7 @@ class Wall {
   }
 
   alertLine(alert) {
-    const severity = SEVERITIES.includes(alert.severity) ? alert.severity : "warning";
+    const severity = severityOf(alert);
     const sign = make("span", "sign", severity === "info" ? "ℹ" : "⚠"), level = make("span", "level", this.f.ui(`severity_${severity}`));
     sign.setAttribute("aria-hidden", "true");
     const line = make("p", `alert ${severity}`, sign, level, make("bdi", "text", this.alertText(alert)),
@@ -262,6 +282,12 @@ class Wall {
   }
 }
 
+function sameWidgets(before, now) {
+  return before.length === now.length && before.every(({ id, kind }, place) => id === now[place].id && kind === now[place].kind);
+}
+
+function severityOf(alert) { return SEVERITIES[alert.severity] || "warning"; }
+
 function boardOfPath() {
   const found = location.pathname.match(/^\/wall\/([^/]+)\/?$/);
   return found ? decodeURIComponent(found[1]) : null;
@@ -288,7 +314,7 @@ async function renew(release) {
 
 function applyTheme() {
   const theme = query.get("theme");
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  if (THEMES.includes(theme)) document.documentElement.dataset.theme = theme;
 }
 
 // The pointer of a TV hides when nobody moves it.

@@ -2,6 +2,7 @@
 // kind; each returns { root, update(data), beat(nowMs) } and keeps its nodes for as long as the board is shown.
 
 import { KeyedList, make, makeSvg, setAttribute, setHidden, setProperty, setText } from "./dom.js";
+import { lengthOf } from "./format.js";
 import { contest, feed, leaderboard } from "./lists.js";
 import { nextId, noteOf, panel, titleOf } from "./panel.js";
 
@@ -14,19 +15,20 @@ function kpi(f) {
   const target = kpiTarget(f), trend = kpiTrend(f);
   title.id = id;
   delta.append(deltaText, before);
-  const root = make("section", "kpi", make("div", "heading", title, when), make("p", "value", value),
-    delta, target.root, trend.root);
+  const top = make("div", "top", make("div", "heading", title, when), make("p", "value", value), delta);
+  const root = make("section", "kpi", top, trend.root, target.root);
   root.setAttribute("aria-labelledby", id);
   function update(data) {
     setText(title, titleOf(data, f.kpi(data.label || data.kpi)));
     setText(when, noteOf(f, data));
     const known = data.value !== null && data.value !== undefined;
     setText(value, known ? f.figure(data.value, data) : "–");
-    setAttribute(value, "data-length", [...value.textContent].length);
+    setAttribute(value, "data-length", lengthOf(value.textContent));
     root.classList.toggle("unknown", !known);
     showDelta(data, known);
     target.update(data);
     trend.update(data);
+    root.classList.toggle("aimed", typeof data.target === "number");
   }
   function showDelta(data, known) {
     const change = known ? changeOf(data) : null;
@@ -130,7 +132,7 @@ function barRow() {
   const fill = make("span", "fill"), bar = make("div", "bar", fill);
   bar.setAttribute("aria-hidden", "true");
   return {
-    root: make("li", "", make("p", "line", name, figure), bar, more),
+    root: make("li", "", make("p", "line", name, more, figure), bar),
     update(row) {
       setText(name, row.name);
       setText(figure, row.figure);
@@ -147,7 +149,7 @@ const pipeline = bars("pipeline", {
     return data.stages.map(stage => ({
       key: stage.stage,
       name: stage.name || stage.stage,
-      figure: f.money(stage.amount_minor, data.currency, data.exponent, { compact: true }),
+      figure: f.money(stage.amount_minor, data.currency, data.exponent),
       more: f.ui("deals", { n: stage.count }),
       share: stage.amount_minor / most,
     }));

@@ -44,21 +44,23 @@ export class Wins {
   }
 
   take(hello) {
-    this.seconds = (hello.win && hello.win.seconds) || 8;
+    this.seconds = hello.win ? hello.win.seconds : 8;
     this.quietHours = hello.quiet_hours || null;
   }
 
   add(win, nowMs) {
-    if (this.seen.has(win.id)) return;
-    this.seen.add(win.id);
+    const key = `${win.id} ${win.closed_ms}`;
+    if (this.seen.has(key)) return;
+    this.seen.add(key);
     if (this.seen.size > SEEN_MAX) this.seen.delete(this.seen.values().next().value);
-    if (this.isQuiet(nowMs)) return;
+    if (this.seconds <= 0 || this.isQuiet(nowMs)) return;
     this.waiting.push({ win, heardMs: nowMs });
     if (this.waiting.length > WAITING_MAX) this.waiting.shift();
   }
 
   revert(id) {
     this.waiting = this.waiting.filter(({ win }) => win.id !== id);
+    for (const key of this.seen) if (key.startsWith(`${id} `)) this.seen.delete(key);
     if (this.current && this.current.id === id) this.end();
   }
 
