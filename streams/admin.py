@@ -13,10 +13,12 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from metrics.panes import DAY_MS
 from streams.kafka_client import client_options
 from streams.settings import KafkaSettings, Settings
-from streams.topics import COMPACTED, DEAD_LETTERS, SOURCES
+from streams.topics import ALERTS, COMPACTED, SOURCES, TOLD
 
 ADMIN_TIMEOUT_MS = 10_000
 """A broker that does not answer an administrative request within 10 s counts as away; the caller retries."""
+
+ALERTS_KEPT_DAYS = 35
 
 _NO_ERROR = 0
 _TOPIC_ALREADY_EXISTS = TopicAlreadyExistsError.errno
@@ -36,7 +38,7 @@ async def ensure_topics(settings: Settings) -> dict[str, int]:
     """Create missing topics, check that the source topics fit together; return all partition counts."""
     async with _admin(settings.kafka) as admin:
         counts = await _partition_counts(admin)
-        missing = [topic for topic in (*SOURCES, DEAD_LETTERS) if topic not in counts]
+        missing = [topic for topic in (*SOURCES, *TOLD) if topic not in counts]
         if missing:
             partitions = partitions_for_new(counts, settings.kafka)
             await _create(admin, missing, partitions, settings)
@@ -70,10 +72,13 @@ def topic_configs(topic: str, settings: Settings) -> dict[str, str]:
     Source topics keep records for as long as their events count, one day more since an event may come a
     day before its time. With the event clock the age of a record says nothing, so all are kept. Age is
     counted from arrival (LogAppendTime), whatever time a producer writes on its records. Dead letters are
-    for people to look at soon: the broker's default is left to them.
+    for people to look at soon: the broker's default is left to them. Alerts are kept for five weeks, as
+    long as what they were about is compared with.
     """
     if topic in COMPACTED:
         return {"cleanup.policy": "compact"}
+    if topic == ALERTS:
+        return {"cleanup.policy": "delete", "retention.ms": str(ALERTS_KEPT_DAYS * DAY_MS)}
     if topic not in SOURCES:
         return {}
     kept_ms = -1 if settings.clock == "event" else (settings.worker.retention_days + 1) * DAY_MS
@@ -137,7 +142,7 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     # All topics are listed: asking for one by name would create it where the broker auto-creates.
-    wanted = {*SOURCES, DEAD_LETTERS}
+    wanted = {*SOURCES, *TOLD}
     return {
         topic["topic"]: len(topic["partitions"])
         for topic in await admin.describe_topics()

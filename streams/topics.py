@@ -10,6 +10,7 @@ FEEDBACK = "sales.feedback"
 SPEND = "sales.spend"
 REFERENCE = "sales.reference"
 DEAD_LETTERS = "sales.dead-letters"
+ALERTS = "sales.alerts"
 
 TOPIC_OF_KIND: dict[EntityKind, str] = {
     EntityKind.DEAL: DEALS,
@@ -24,6 +25,9 @@ KIND_OF_TOPIC: dict[str, EntityKind] = {topic: kind for kind, topic in TOPIC_OF_
 
 SOURCES: tuple[str, ...] = tuple(TOPIC_OF_KIND.values())
 """The co-partitioned source topics: partition p of all of them forms slot p."""
+
+TOLD: tuple[str, ...] = (DEAD_LETTERS, ALERTS)
+"""What salesfloor itself writes for others to read; no number is made of it."""
 
 COMPACTED: tuple[str, ...] = (REFERENCE,)
 """Topics that keep the newest record of each key for ever."""

@@ -17,7 +17,7 @@ from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings
 from streams.stores.base import StoreMisconfigured, StoreUnavailable
-from streams.topics import DEAD_LETTERS, SOURCES
+from streams.topics import SOURCES, TOLD
 
 _REFUSED_SHOWN_MAX = 20
 
@@ -76,14 +76,14 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         warnings = asyncio.run(describe_unfit(settings)) if counts else []
     except (KafkaError, OSError) as error:
         raise _kafka_away(settings, error) from error
-    missing = [topic for topic in (*SOURCES, DEAD_LETTERS) if topic not in counts]
+    missing = [topic for topic in (*SOURCES, *TOLD) if topic not in counts]
     if as_json:
         click.echo(json.dumps({"partitions": counts, "missing": missing, "warnings": warnings}))
     else:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("topic")
         table.add_column("partitions", justify="right")
-        for topic in (*SOURCES, DEAD_LETTERS):
+        for topic in (*SOURCES, *TOLD):
             table.add_row(topic, str(counts.get(topic, "missing")))
         Console().print(table)
         for warning in warnings:

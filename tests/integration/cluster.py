@@ -31,7 +31,7 @@ from streams.admin import ensure_topics
 from streams.embedded import embedded_kafka
 from streams.settings import Settings, load_settings
 from streams.stores.redis import RedisStore
-from streams.topics import DEAD_LETTERS, SOURCES
+from streams.topics import DEAD_LETTERS, SOURCES, TOLD
 from tests.histories import Event, delivery
 
 ROOT = Path(__file__).parent.parent.parent
@@ -314,7 +314,7 @@ async def clean_topics(settings: Settings) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
     await admin.start()
     try:
-        ours = {*SOURCES, DEAD_LETTERS}
+        ours = {*SOURCES, *TOLD}
         if found := ours & set(await admin.list_topics()):
             await admin.delete_topics(list(found))
 
@@ -327,7 +327,7 @@ async def clean_topics(settings: Settings) -> None:
 
     async def are_made() -> bool:
         # A broker may still be deleting behind its metadata.
-        return await ensure_topics(settings) == dict.fromkeys((*SOURCES, DEAD_LETTERS), SLOTS)
+        return await ensure_topics(settings) == dict.fromkeys((*SOURCES, *TOLD), SLOTS)
 
     await until(are_made)
 

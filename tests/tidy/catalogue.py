@@ -14,6 +14,7 @@ from metrics.panes import FeedState
 from metrics.self_metrics import feed_families, snapshot_families
 from metrics.targets import FIGURES
 from metrics.windows import WINDOW_NAMES
+from streams.worker_metrics import worker_metric_labels
 
 # Of each gauge with a window, the windows it is exported for unless the settings say otherwise.
 WINDOWS: dict[str, tuple[str | None, ...]] = {
@@ -71,7 +72,7 @@ def _of_targets() -> dict[str, set[str]]:
 
 
 BESIDE = _beside()
-GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels()
+GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels() | worker_metric_labels()
 
 
 class Selector(NamedTuple):
@@ -83,6 +84,16 @@ def selectors(expression: str) -> Iterator[Selector]:
     """Yield our metrics in a query with what it asks of their labels."""
     for name, matchers in _SELECTOR.findall(expression):
         yield Selector(name, dict(_MATCHER.findall(matchers)))
+
+
+_GROUPING = re.compile(r"\b(?:by|on|ignoring)\s*\(([^)]*)\)")
+
+
+def wrong_grouping(expression: str) -> list[str]:
+    """Return the labels that a query groups or joins by and none of its gauges has."""
+    known = _ALWAYS.union(*(GAUGES.get(selector.name, set()) for selector in selectors(expression)))
+    grouped = {label.strip() for labels in _GROUPING.findall(expression) for label in labels.split(",")}
+    return sorted(grouped - known - {""})
 
 
 def wrong_with(expression: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from streams import topics
+from streams.alert_events import FIRING, RESOLVED, AlertData, read_event
 from streams.decode import decode
 from streams.events import EntityKind, Event, Reason, ReferenceChanges
 from streams.wire import TYPES
@@ -92,12 +93,23 @@ def test_the_document_is_asyncapi_3_and_its_references_resolve() -> None:
 
 def test_channels_are_the_topics_and_hold_the_messages_that_belong_there() -> None:
     addresses = [channel["address"] for channel in DOCUMENT["channels"].values()]
-    assert sorted(addresses) == sorted((*topics.SOURCES, topics.DEAD_LETTERS))
+    assert sorted(addresses) == sorted((*topics.SOURCES, *topics.TOLD))
     for kind, topic in topics.TOPIC_OF_KIND.items():
         (channel,) = (channel for channel in DOCUMENT["channels"].values() if channel["address"] == topic)
         belong = {f"{subject}Event" for subject, known in SUBJECTS.items() if known.kind is kind}
         assert channel["messages"].keys() == belong
-    assert MESSAGES.keys() == {f"{subject}Event" for subject in SUBJECTS} | {"deadLetter"}
+    assert MESSAGES.keys() == {f"{subject}Event" for subject in SUBJECTS} | {"deadLetter", "alertEvent"}
+
+
+def test_alerts_are_written_as_documented() -> None:
+    (channel,) = (each for each in DOCUMENT["channels"].values() if each["address"] == topics.ALERTS)
+    assert channel["messages"].keys() == {"alertEvent"}
+    assert _own_part("alert")["type"]["enum"] == [FIRING, RESOLVED]
+    decoded = msgspec.json.schema(AlertData)["$defs"]["AlertData"]
+    assert _data("alert")["properties"].keys() == decoded["properties"].keys()
+    assert set(_data("alert")["required"]) == set(decoded["required"])
+    for example in MESSAGES["alertEvent"]["examples"]:
+        assert read_event(json.dumps(example["payload"]).encode()) is not None
 
 
 def test_every_channel_has_an_operation() -> None:

@@ -38,6 +38,7 @@ class Service(_Strict):
     ports: list[str] = []
     expose: list[str] = []
     volumes: list[str] = []
+    secrets: list[str] = []
     depends_on: dict[str, dict[str, str]] | list[str] = []
     healthcheck: Healthcheck | None = None
     restart: str
@@ -55,6 +56,7 @@ class Compose(_Strict):
     x_settings: dict[str, str] = Field(alias="x-settings")
     services: dict[str, Service]
     volumes: dict[str, None]
+    secrets: dict[str, dict[str, str]] = {}
 
 
 COMPOSE = Compose.model_validate(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
