@@ -35,6 +35,10 @@ lint: $(VENV)/.installed-lint ## Check style and the direction of imports
 types: $(VENV)/.installed-lint ## Check types
 	@$(BIN)/mypy
 
+.PHONY: dashboards
+dashboards: $(VENV)/.installed-test ## Write Grafana's dashboards anew from the KPI catalogue
+	@$(BIN)/python -m grafana.generate
+
 .PHONY: bench
 bench: $(VENV)/.installed-test ## Measure events per second: plain Faust, ours, raw aiokafka
 	@$(BIN)/python -m bench $(ARGS)
