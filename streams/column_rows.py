@@ -25,7 +25,11 @@ _FieldValue = str | int | float | list[str]
 
 
 class RowError(Exception):
-    """This row gives no event. The message says which column and why."""
+    """This row gives no event. The message says which field and why; `blind` says it without the value."""
+
+    def __init__(self, message: str, blind: str = "") -> None:
+        super().__init__(message)
+        self.blind = blind or message
 
 
 class MappedEvent(NamedTuple):
@@ -46,12 +50,13 @@ class RowMapper:
     def rules(self, table: str) -> Iterator[EventRule]:
         return (rule for rule in self._mapping.events if rule.table == table)
 
-    def event(self, rule: EventRule, row: Row) -> MappedEvent | None:
-        """Return the event a rule makes of a row; None when its condition does not hold."""
+    def event(self, rule: EventRule, row: Row, cleared: frozenset[str] = frozenset()) -> MappedEvent | None:
+        """Return the event a rule makes of a row; None when its condition does not hold. Fields read from
+        `cleared` columns alone, which hold an explicit nothing, become null; a table has no such columns."""
         table = self._mapping.tables[rule.table]
         if not _holds(rule.when, row, table):
             return None
-        data: dict[str, _FieldValue] = {}
+        data: dict[str, _FieldValue | None] = {}
         entity_id = ""
         if rule.kind is not EntityKind.REFERENCE:
             entity_id = self._text(as_source(rule.id), row, table)
@@ -63,12 +68,15 @@ class RowMapper:
             raise RowError("time: nothing in its columns and no default in the map")
         known = fields_of(rule.type)
         for field, spec in rule.fields.items():
-            value = self._field(field, as_source(spec), known[field], row, table)
-            if value is not None:
+            source = as_source(spec)
+            value = self._field(field, source, known[field], row, table)
+            if value is not None or (source.columns and cleared.issuperset(source.columns)):
                 data[field] = value
         return MappedEvent(rule.kind, self._envelope(rule, entity_id, str(time), data))
 
-    def _envelope(self, rule: EventRule, entity_id: str, time: str, data: dict[str, _FieldValue]) -> bytes:
+    def _envelope(
+        self, rule: EventRule, entity_id: str, time: str, data: dict[str, _FieldValue | None]
+    ) -> bytes:
         event = {"specversion": "1.0", "source": self._mapping.source, "type": rule.type, "time": time}
         event_id = content_id(msgspec.json.encode([event, data], order="sorted"))
         if self._mapping.revision:
@@ -85,9 +93,8 @@ class RowMapper:
         try:
             return self._read(text, source, target, table)
         except (ValueError, InvalidOperation, OverflowError):
-            raise RowError(
-                f"{field}: {_clip(text)} is not a {_NAMES[target]}{_expected(source, target)}"
-            ) from None
+            wanted = f"is not a {_NAMES[target]}{_expected(source, target)}"
+            raise RowError(f"{field}: {_clip(text)} {wanted}", f"{field}: {wanted}") from None
 
     def _read(self, text: str, source: Source, target: Target, table: Table) -> _FieldValue:
         if target is Target.TEXT:

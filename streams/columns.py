@@ -91,9 +91,12 @@ def fields_of(event_type: str) -> dict[str, Target]:
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """One CSV table. With `key` it can be looked into from other tables."""
+    """One CSV table, or one kind of row in a JSON body. With `key` other tables can look into it."""
 
-    file: str
+    file: str = ""
+    """Of a table: its file's name in the directory."""
+    each: str = ""
+    """Of a JSON body: the path of the list whose items are the rows; without it the body is the row."""
     key: str = ""
     delimiter: str = ","
     encoding: str = "utf-8-sig"

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET
 
 from streams.events import EntityKind, Event
-from streams.gateway.model import Canonical, Delivery, Outcome, Skipped, Source, Thin, Unusable, Vendor
+from streams.gateway.model import AsIs, Canonical, Delivery, Outcome, Skipped, Source, Thin, Unusable, Vendor
 from streams.gateway.placing import cloud_event
 from streams.gateway.vendors import VENDORS
 from streams.publish_input import load_map
@@ -139,9 +139,9 @@ def vectors() -> list[tuple[Folder, Item]]:
 # --- comparing -------------------------------------------------------------------------------------
 
 
-def decoded(event: Canonical, source: Source) -> Event:
+def decoded(event: Canonical | AsIs, source: Source) -> Event:
     """Return the event as a worker reads it."""
-    routed = route(cloud_event(event, source))
+    routed = route(event.value if isinstance(event, AsIs) else cloud_event(event, source))
     assert isinstance(routed, Routed), routed
     return routed.event
 
@@ -154,7 +154,9 @@ class Found:
         self.source = source
         self.thin = [outcome for outcome in outcomes if isinstance(outcome, Thin)]
         self.skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-        self.events = [outcome for outcome in outcomes if isinstance(outcome, Canonical)]
+        self.events = [
+            decoded(outcome, source) for outcome in outcomes if isinstance(outcome, Canonical | AsIs)
+        ]
         self.taken: dict[str, Event] = {}
         self._entities: set[str] = set()
 
@@ -170,8 +172,9 @@ class Found:
                 merged = self._take_event({**want, "entity_id": loser, "set": {}})
                 assert merged.changes.merged_into == want["entity_id"]  # type: ignore[union-attr]
         elif form == "duplicate":
-            again = self._next(want)
-            assert decoded(again, self.source).event_id in self.taken, "a duplicate has another id"
+            again = next(event for event in self.events if event.entity_id == want["entity_id"])
+            self.events.remove(again)
+            assert again.event_id in self.taken, "a duplicate has another id"
         else:
             event = self._take_event(want)
             assert (form == "delete") is (getattr(event.changes, "deleted", UNSET) is True)
@@ -179,7 +182,8 @@ class Found:
     def all_taken(self) -> None:
         assert self.thin == []
         assert self.skipped == []
-        assert [event for event in self.events if event.entity_id not in self._entities] == []
+        left = {event.entity_id for event in self.events if event.kind is not EntityKind.REFERENCE}
+        assert left <= self._entities
 
     def _take_thin(self, want: Item) -> None:
         thin = self.thin.pop(0)
@@ -196,22 +200,16 @@ class Found:
 
     def _take_event(self, want: Item) -> Event:
         wrong: list[str] = []
-        for candidate in self.events:
-            event = decoded(candidate, self.source)
+        for event in self.events:
             if event.event_id in self.taken or event.kind is not _KINDS[want["topic"]]:
                 continue
-            found = [*differences(want, event, candidate.entity_id)]
+            found = differences(want, event)
             if not found:
-                self.events.remove(candidate)
+                self.events.remove(event)
                 self.taken[event.event_id] = event
                 return event
             wrong += found
         raise AssertionError(f"no event as expected: {want}; {wrong}; {self.events}")
-
-    def _next(self, want: Item) -> Canonical:
-        found = next(event for event in self.events if event.entity_id == want["entity_id"])
-        self.events.remove(found)
-        return found
 
 
 def ms(text: str) -> int:
@@ -220,11 +218,11 @@ def ms(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def differences(want: Item, event: Event, entity_id: str) -> list[str]:
+def differences(want: Item, event: Event) -> list[str]:
     """Return what of an expectation an event does not say."""
     if event.kind is EntityKind.REFERENCE:
         return _target_differences(want, event)
-    found = [] if entity_id == want["entity_id"] else [f"id {entity_id}"]
+    found = [] if event.entity_id == want["entity_id"] else [f"id {event.entity_id}"]
     changes = event.changes
     times = {
         event.time_ms,

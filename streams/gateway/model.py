@@ -251,6 +251,8 @@ class Vendor:
     """True: one unusable part refuses the whole delivery with 400, and nothing is produced. False: it goes
     to the dead letters, whole, and the rest is taken: senders that cannot mend it must not be asked to."""
     secrets_min: int = 1
+    unfit_secret: Callable[[str], str] | None = None
+    """Says what is wrong with the form of a secret, "" when nothing is; must not repeat it."""
     needs_public_url: bool = False
     needs_map: bool = False
     signatures: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ A secret's value is in no message.
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from streams.columns import ColumnMap, ColumnMapError
+from streams.columns import ColumnMap, ColumnMapError, sources_of
+from streams.gateway.json_rows import with_origin
 from streams.gateway.model import Source
 from streams.gateway.vendors import VENDORS
 from streams.publish_input import InputError, load_map
@@ -30,11 +31,15 @@ def open_sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, So
 
 def _source(told: SourceSettings, settings: Settings, environ: Mapping[str, str]) -> Source:
     vendor = VENDORS[told.kind]
+    secrets = _secrets(told, environ)
+    for secret in secrets:
+        if vendor.unfit_secret is not None and (wrong := vendor.unfit_secret(secret)):
+            raise SettingsError(f"secret_env or secret_files: {wrong}")
     return Source(
         name=told.name,
         kind=told.kind,
         account=told.account,
-        secrets=_secrets(told, environ),
+        secrets=secrets,
         public_url=told.public_url,
         signatures=told.signatures or vendor.signatures[:1],
         zone=ZoneInfo(told.zone) if told.zone else settings.floor.tzinfo,
@@ -54,9 +59,14 @@ def _mapping(told: SourceSettings) -> ColumnMap | None:
     if not told.map:
         return None
     try:
-        return load_map(told.map)
+        mapping = load_map(told.map)
     except (ColumnMapError, InputError) as error:
         raise SettingsError(f"map: {error}") from None
+    if any(source.lookup for rule in mapping.events for source in sources_of(rule).values()):
+        raise SettingsError(
+            f"map: {told.map!r} looks values up in other tables, which a webhook does not bring"
+        )
+    return with_origin(mapping, told.kind, told.account or told.name)
 
 
 def _secrets(told: SourceSettings, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from typing import Final
 
 from streams.gateway.model import Vendor
-from streams.gateway.vendors import cloudevents, hubspot
+from streams.gateway.vendors import cloudevents, generic, hubspot, standard_webhooks
 
 VENDORS: Final[dict[str, Vendor]] = {
     vendor.kind: vendor
     for vendor in (
         cloudevents.VENDOR,
+        generic.VENDOR,
         hubspot.VENDOR,
+        standard_webhooks.VENDOR,
     )
 }  # fmt: skip
