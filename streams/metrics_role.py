@@ -23,6 +23,7 @@ from metrics.service import SnapshotService
 from metrics.web.app import create_app
 from metrics.web.wall import Assets, Wall
 from metrics.web.wall_stream import WallStream
+from streams.alert_feed import AlertFeed
 from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.contest_results import keep_contest_results
@@ -133,7 +134,8 @@ async def run_metrics(
     reader = LateReader()
     service = FollowedService(reader, settings)
     explaining = open_store(settings)
-    wall = _wall(settings, service)
+    alerts = AlertFeed(settings, SystemClock())
+    wall = _wall(settings, service, alerts)
     app = create_app(
         service,
         floor_name=settings.floor.name,
@@ -159,6 +161,8 @@ async def run_metrics(
                 group.create_task(keep_contest_results(results, service), name="results"),
                 group.create_task(wall.stream.run(), name="wall"),
             ]
+            if settings.alerts.banner:
+                works.append(group.create_task(alerts.run(), name="alerts"))
             if watch is not None:
                 group.create_task(watch(service, stop), name="watch")
             await stop.wait()
@@ -166,7 +170,7 @@ async def run_metrics(
                 work.cancel()
 
 
-def _wall(settings: Settings, service: FollowedService) -> Wall:
+def _wall(settings: Settings, service: FollowedService, alerts: AlertFeed) -> Wall:
     assets = Assets.read()
     stream = WallStream(
         service,
@@ -174,6 +178,7 @@ def _wall(settings: Settings, service: FollowedService) -> Wall:
         floor=settings.floor.name,
         release=assets.release,
         now_ms=SystemClock().now_ms,
+        alerts=alerts,
     )
     return Wall(stream, assets)
 

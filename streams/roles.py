@@ -16,6 +16,7 @@ from typing import Any
 
 from metrics.panes import DAY_MS
 from streams.clock import SystemClock
+from streams.gateway import alertmanager
 from streams.gateway.app import create_app as create_gateway_app
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
@@ -142,7 +143,12 @@ async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announ
         sender = await parts.enter_async_context(kafka_sender(settings.kafka))
         retention_ms = settings.worker.retention_days * DAY_MS if settings.clock == "wall" else None
         app = create_gateway_app(
-            sender, SystemClock(), token=token, retention_ms=retention_ms, sources=sources.values()
+            sender,
+            SystemClock(),
+            token=token,
+            retention_ms=retention_ms,
+            sources=sources.values(),
+            more_doors=[alertmanager.add_doors],
         )
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)
