@@ -18,9 +18,16 @@ help: ## List what can be made
 run: $(VENV)/.installed-embedded ## Start a live, simulated sales floor on an embedded broker and Redis (Ctrl-C ends it)
 	@$(BIN)/salesfloor demo $(ARGS)
 
+# Tests run in as many processes as there are cores; a file that ARGS names runs in this one, at once.
+PARALLEL ?= $(if $(findstring .py,$(ARGS)),,-n logical --dist worksteal)
+
 .PHONY: test
 test: $(VENV)/.installed-test ## Run all tests on the embedded broker and Redis
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.installed-test ## The same with many more seeds and examples: an hour or more, for the night
+	@SALESFLOOR_TEST_LONG=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: integration
 integration: $(VENV)/.installed-test ## Run the integration tests on a real Kafka and Redis (needs Java 17, Maven, redis-server)

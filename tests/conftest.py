@@ -7,8 +7,15 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.strength import amount
+
 # No test is timed: how long an example takes says more about the machine than about the code.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=amount(100, long=1000),
+)
 settings.load_profile("untimed")
 
 NO_SKIP = os.environ.get("SALESFLOOR_TEST_NO_SKIP", "") not in ("", "0")

@@ -1,7 +1,8 @@
 """A Kafka, a Redis and worker processes for one test: starts, kills, feeds and reads them; judges nothing.
 
-`SALESFLOOR_TEST_KAFKA` (host:port) and `SALESFLOOR_TEST_REDIS` (a URL) name real ones; without them the
-embedded broker and a Redis of our own, with an append-only file, are started for each test.
+`SALESFLOOR_TEST_KAFKA` (host:port, one for each process of pytest-xdist) and `SALESFLOOR_TEST_REDIS` (a URL)
+name real ones; without them the embedded broker and a Redis of our own, with an append-only file, are started
+for each test.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from redis.exceptions import RedisError
 
 from metrics.measures import MEASURES, Unit
 from streams import layout
-from streams.admin import ensure_topics
+from streams.admin import describe_topics, ensure_topics
 from streams.embedded import embedded_kafka
 from streams.settings import Settings, load_settings
 from streams.stores.redis import RedisStore
@@ -326,16 +327,30 @@ async def clean_topics(settings: Settings) -> None:
         await admin.close()
 
     async def are_made() -> bool:
-        # A broker may still be deleting behind its metadata.
-        return await ensure_topics(settings) == dict.fromkeys((*SOURCES, *TOLD), SLOTS)
+        # A broker may still be deleting behind its metadata, or not tell yet what it has just made.
+        expected = dict.fromkeys((*SOURCES, *TOLD), SLOTS)
+        return await ensure_topics(settings) == expected == await describe_topics(settings)
 
     await until(are_made)
+
+
+def real_kafka() -> str:
+    """Return the real Kafka of this test process, "" for none.
+
+    Each test makes the topics anew, and their names are fixed: two processes may not share one.
+    """
+    brokers = os.environ.get(REAL_KAFKA, "").split()
+    if not brokers:
+        return ""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    assert process < len(brokers), f"{REAL_KAFKA} names too few Kafkas: pytest -n {len(brokers)} at most"
+    return brokers[process]
 
 
 @asynccontextmanager
 async def running(directory: Path, redis_port: int, *, own_redis: bool = False) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as parts:
-        kafka = os.environ.get(REAL_KAFKA)
+        kafka = real_kafka()
         if not kafka:
             kafka = (await parts.enter_async_context(embedded_kafka(0))).kafka
         redis_url, own = os.environ.get(REAL_REDIS), None

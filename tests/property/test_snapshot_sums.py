@@ -4,7 +4,7 @@ from collections import defaultdict
 from random import Random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.calendar import Calendar
@@ -14,6 +14,7 @@ from metrics.panes import Cell
 from metrics.snapshot import SnapshotConfig, take_snapshot
 from metrics.windows import Window, windows_at
 from tests.panes import FakeReader, Row
+from tests.strength import amount
 
 DAY_MS = 86_400_000
 BASE_MS = 1_790_000_000_000
@@ -73,6 +74,7 @@ def check_window(snapshot: KpiSnapshot, level: str, key: str, members: list[Row]
             np.testing.assert_allclose(shown, np.quantile(cycles, quantile), rtol=1e-9)
 
 
+@settings(max_examples=amount(50, long=500))
 @given(
     st.lists(rows(), max_size=40),
     st.sampled_from([BASE_MS, BASE_MS - 40 * DAY_MS, BASE_MS + 1]),
@@ -97,6 +99,7 @@ def test_every_window_of_every_group_equals_a_loop_over_the_rows(
                 check_window(snapshot, level, key, members, window)
 
 
+@settings(max_examples=amount(30, long=300))
 @given(st.lists(rows(), max_size=30), st.lists(rows(), max_size=10), st.randoms(use_true_random=False))
 def test_rows_that_take_each_other_back_change_nothing(
     stay: list[Row], go: list[Row], random: Random

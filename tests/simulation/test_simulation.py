@@ -3,8 +3,9 @@
 import pytest
 
 from tests.simulation.world import run
+from tests.strength import amount
 
-SEEDS = 1000
+SEEDS = amount(1000, long=20_000)
 PER_TEST = 100
 
 
