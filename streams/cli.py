@@ -109,14 +109,31 @@ def metrics(load: Load, port: int | None, host: str | None, clock: str | None) -
     _run_one("metrics", load(metrics={"port": port, "host": host}, clock=clock))
 
 
-@cli.command(**example("SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401"))
-@click.option("--port", "--gateway-port", type=PORT, help="Port of POST /events (8401).")
+@cli.command(
+    **example(
+        "SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401\n"
+        "salesfloor gateway --tail"
+    )
+)
+@click.option("--port", "--gateway-port", type=PORT, help="Port of POST /events and /hooks/… (8401).")
 @click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--tail", is_flag=True, help="Show what becomes of deliveries, of the gateway that runs.")
+@click.option("--json", "as_json", is_flag=True, help="With --tail: a JSON line for each.")
 @CLOCK
 @with_settings
-def gateway(load: Load, port: int | None, host: str | None, clock: str | None) -> None:
-    """Take CloudEvents over HTTP and answer once Kafka has them."""
-    _run_one("gateway", load(gateway={"port": port, "host": host}, clock=clock))
+def gateway(
+    load: Load, port: int | None, host: str | None, tail: bool, as_json: bool, clock: str | None
+) -> None:
+    """Take webhooks of CRMs and CloudEvents over HTTP, and answer once Kafka has them."""
+    settings = load(gateway={"port": port, "host": host}, clock=clock)
+    if tail:
+        from streams.commands import tail as following
+
+        following.tail(settings, as_json=as_json)
+        return
+    if as_json:
+        raise click.UsageError("--json belongs to --tail")
+    _run_one("gateway", settings)
 
 
 @cli.command(

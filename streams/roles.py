@@ -18,6 +18,7 @@ from metrics.panes import DAY_MS
 from streams.clock import SystemClock
 from streams.gateway import alertmanager
 from streams.gateway.app import create_app as create_gateway_app
+from streams.gateway.ledger import Ledger, Tell
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
 from streams.logs import fields
@@ -63,6 +64,7 @@ async def run_roles(
     simulation: Simulation | None = None,
     announce: Announce = lambda _role, _address: None,
     watch: Watch | None = None,
+    tell: Tell | None = None,
 ) -> None:
     """Run the roles until `stop` is set; raise `RoleFailed` if one ends before."""
     works: dict[str, Coroutine[Any, Any, None]] = {}
@@ -71,7 +73,7 @@ async def run_roles(
     if Role.METRICS in roles:
         works["metrics"] = _run_metrics(settings, stop, announce, watch)
     if Role.GATEWAY in roles:
-        works["gateway"] = _run_gateway(settings, stop, announce)
+        works["gateway"] = _run_gateway(settings, stop, announce, tell)
     if simulation is not None:
         works["simulator"] = _run_simulator(settings, simulation, stop)
     tasks = {asyncio.create_task(work, name=name) for name, work in works.items()}
@@ -134,7 +136,9 @@ async def _run_metrics(
     )
 
 
-async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announce) -> None:
+async def _run_gateway(
+    settings: Settings, stop: asyncio.Event, announce: Announce, tell: Tell | None
+) -> None:
     gateway = settings.gateway
     check_gateway(gateway)
     token = gateway.token.get_secret_value() if gateway.token else None
@@ -148,6 +152,7 @@ async def _run_gateway(settings: Settings, stop: asyncio.Event, announce: Announ
             token=token,
             retention_ms=retention_ms,
             sources=sources.values(),
+            ledger=Ledger(tell),
             more_doors=[alertmanager.add_doors],
         )
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from rich.table import Table
 
 from streams.admin import check_co_partitioning, describe_topics, describe_unfit, ensure_topics
 from streams.commands.frame import Failed
+from streams.gateway.sources import open_sources
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.stores.base import StoreMisconfigured, StoreUnavailable
 from streams.topics import SOURCES, TOLD
 
@@ -122,6 +124,10 @@ def rebuild(settings: Settings, *, allow_missing: bool) -> None:
 
 
 def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
+    try:
+        open_sources(settings, os.environ)
+    except SettingsError as error:  # only the gateway needs the secrets, so elsewhere they may be missing
+        click.echo(f"Warning: salesfloor gateway would not start: {error}", err=True)
     trouble = asyncio.run(_connect(settings)) if connect else []
     if as_json:
         shown = {"settings": _plain(settings), "definition_version": settings.definition_version}

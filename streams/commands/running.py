@@ -17,6 +17,7 @@ from rich.console import Console
 from metrics.service import SnapshotService
 from streams.commands.frame import debugging
 from streams.embedded import HOST, Embedded, embedded
+from streams.gateway.ledger import Tell
 from streams.logs import configure_logging
 from streams.metrics_role import Watch
 from streams.roles import Role, Simulation, check_gateway, check_metrics, run_roles
@@ -45,6 +46,8 @@ class Plan:
     embedded: EmbeddedPorts | None = None
     simulation: Simulation | None = None
     live: bool = True
+    tell: Tell | None = None
+    """Told what becomes of each delivery to the gateway."""
 
 
 def run(settings: Settings, plan: Plan) -> None:
@@ -110,6 +113,7 @@ async def _run(settings: Settings, plan: Plan) -> None:
             simulation=plan.simulation,
             announce=doors.opened,
             watch=_watch(console, plan, doors),
+            tell=plan.tell,
         )
     console.print("ended; nothing of the embedded parts is left" if running else "ended", highlight=False)
 
@@ -206,6 +210,7 @@ class _Doors:
             ]
         if gateway := self._addresses.get("gateway"):
             lines.append(f"  events door   POST {gateway}/events")
+            lines += [f"  webhooks      POST {gateway}/hooks/{one.name}" for one in self._settings.sources]
             if self._settings.gateway.token is None:
                 lines.append(
                     "                (lets nobody in: set SALESFLOOR_GATEWAY__TOKEN and start again)"

@@ -51,6 +51,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
+Tell = Callable[[Line], None]
+
+
 class Incomplete(msgspec.Struct, frozen=True):
     source: str
     object: str
@@ -60,7 +63,10 @@ class Incomplete(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, tell: Tell | None = None, *, now_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
         self._now_seconds = now_seconds
         self._said_at: dict[tuple[str, str], float] = {}
         self._followers: set[asyncio.Queue[Line]] = set()
@@ -103,6 +109,8 @@ class Ledger:
             self._accepted_at.labels(line.source).set(line.at_ms / 1000)
         elif line.fate in (Fate.REFUSED, Fate.UNAVAILABLE, Fate.FAILED, Fate.DEAD_LETTER):
             self._say(line)
+        if self._tell is not None:
+            self._tell(line)
         for follower in self._followers:
             if follower.full():
                 follower.get_nowait()
