@@ -20,8 +20,9 @@ from grafana.generate.panels import (
     setting,
 )
 from grafana.generate.queries import CHOSEN, change, kpi, summed
-from grafana.generate.wording import LESS_IS_BETTER, SHARE, decimals, heading, title, unit
+from grafana.generate.wording import SHARE, decimals, heading, title, unit
 from metrics.catalogue import BUILT_IN
+from metrics.wall.better import better_of
 
 Links = tuple[tuple[str, str], ...]
 
@@ -59,7 +60,7 @@ def kpi_number(
     look = look_of(name, window)
     if BUILT_IN.is_level(BUILT_IN[name]) or not compared:
         return number(name, width, look, now)
-    better = GOOD_BELOW_ZERO if name in LESS_IS_BETTER else GOOD_ABOVE_ZERO
+    better = GOOD_BELOW_ZERO if better_of(name) == "down" else GOOD_ABOVE_ZERO
     shown = unit(name) if unit(name) == "none" else SHARE
     before = Query(
         change(name, scope.level, scope.where, window=window, quantile=quantile),

@@ -12,13 +12,11 @@ from grafana_foundation_sdk.builders import (
     prometheus,
     stat,
     table,
-    text,
     timeseries,
 )
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
-from grafana_foundation_sdk.models.text import TextMode
 
 from grafana.generate.wording import BLUE, GREEN, RED
 
@@ -217,9 +215,4 @@ def alerts(key: str, width: int, title: str, description: str) -> Panel:
         "datasource": "",
         "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
     })  # fmt: skip
-    return Panel(key, width, panel.build())
-
-
-def words(key: str, width: int, markdown: str) -> Panel:
-    panel = text.Panel().mode(TextMode.MARKDOWN).content(markdown).transparent(True)
     return Panel(key, width, panel.build())

@@ -21,11 +21,6 @@ WINDOW: Final = {
     "qtd": "this quarter", "ytd": "this year", "1bd": "last business day", "5bd": "last 5 business days",
 }  # fmt: skip
 
-LESS_IS_BETTER: Final = frozenset({
-    "deals_lost", "sales_cycle", "sales_cycle_mean", "lead_response_time", "customer_churn",
-    "customers_lost", "cac", "deals_overdue", "pipeline_overdue", "stalled_deals",
-})  # fmt: skip
-
 RED, AMBER, GREEN, BLUE, GREY = "red", "orange", "green", "blue", "gray"
 
 _ABBREVIATIONS: Final = {

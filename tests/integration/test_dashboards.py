@@ -30,8 +30,8 @@ from tests.integration.test_prometheus import (
 )
 
 AS_OF_MS = int(datetime(2026, 5, 21, 15, 30, tzinfo=UTC).timestamp()) * 1000
-HISTORY_DAYS, ACTIVITY_DAYS = 90, 34
-RATE = 0.3
+HISTORY_DAYS, ACTIVITY_DAYS = 62, 34
+RATE = 0.2
 RANGE_SECONDS = 120
 
 TOO_SHORT = {"today"}
@@ -41,7 +41,7 @@ Choices = dict[str, str]
 
 
 def history(file: Path) -> None:
-    """Write the last three months of a floor that somebody has been watching for two hours."""
+    """Write the last two months of a floor that somebody has been watching for two hours."""
     floor = Floor(
         rate=RATE,
         live_from_ms=AS_OF_MS - LIVE_HEAD_MS,
