@@ -7,12 +7,12 @@ Between two ticks every scrape gets the same bytes.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
 from metrics.beside import BesideReport, BesideRules, BesideTaker
 from metrics.contest import ContestStanding
-from metrics.gauges import GaugeLabels, kpi_gauges
+from metrics.gauges import Gauge, GaugeLabels, kpi_gauges
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.panes import PaneReader
 from metrics.rewards import CommissionEstimate, RewardTaker, to_be_kept
@@ -61,6 +61,7 @@ class SnapshotService:
         self._kept: dict[str, Mapping[str, JsonValue]] = {}
         self._ticked_for: tuple[int, int] | None = None
         self._next_tick = asyncio.Event()
+        self._more_gauges: Callable[[], Iterable[Gauge]] = tuple
         # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
         self._history_lock = threading.Lock()
 
@@ -85,6 +86,10 @@ class SnapshotService:
         self._views = {**{name: view for name, view in self._views.items() if view is before}}
         self._views[version] = self._view
         self._ticked_for = None
+
+    def also_show(self, gauges: Callable[[], Iterable[Gauge]]) -> None:
+        """Let a part that runs beside this one have its gauges in every scrape."""
+        self._more_gauges = gauges
 
     @property
     def current(self) -> KpiSnapshot | None:
@@ -215,5 +220,5 @@ class SnapshotService:
         beside = view.beside.take(image, snapshot, self._kept)
         self._current, self._beside = snapshot, beside
         of_kpis = kpi_gauges(snapshot, self._labels, view.config.gauge_windows)
-        gauges = (*of_kpis, *target_gauges(snapshot), *beside.gauges())
+        gauges = (*of_kpis, *target_gauges(snapshot), *beside.gauges(), *self._more_gauges())
         self._scrapes.show(snapshot, gauges)

@@ -12,12 +12,13 @@ that does not await sees one instant.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
 from streams import layout
 from streams.joins import Joins
+from streams.joins.base import FactChange
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.slot_board import CellIndex, Difference, SlotBoard
@@ -41,13 +42,16 @@ class BoardFollower:
         definition_version: str,
         joins: Joins | None = None,
         log: GrowingLog | None = None,
+        news: Callable[[Iterable[FactChange]], None] | None = None,
     ) -> None:
+        """`news` is told of facts that changed while all boards were followed: not of what was read first."""
         self._store = store
         self._definition_version = definition_version
         self._index = CellIndex()
         self._slots = [SlotBoard(self._index, definition_version) for _ in range(slots)]
         self._log = log or GrowingLog()
         self._joins = joins
+        self._news = news
         self._version = 0
         # Reading a board takes awaits; no change may be applied in the middle of them.
         self._lock = asyncio.Lock()
@@ -84,6 +88,9 @@ class BoardFollower:
             slots_expected=len(self._slots),
             slots_loaded=len(loaded),
             counters=_summed(slot.facts.counters for slot in loaded),
+            behind_event_ms=min(
+                (each for slot in loaded if (each := slot.facts.behind_event_ms) is not None), default=None
+            ),
         )
 
     def _offsets(self) -> dict[str, dict[int, int]]:
@@ -143,22 +150,33 @@ class BoardFollower:
         elif not slot.loaded:
             # Another version's board stays unread until another owner claims it.
             slot.mark = change.mark
-        elif (difference := slot.apply(change)) is not None:
-            self._changed(change.slot, difference)
         else:
-            await self._compare(change.slot)
+            live = self._is_live(slot)
+            difference = slot.apply(change)
+            if difference is None:
+                await self._compare(change.slot)
+            else:
+                self._changed(change.slot, difference, live=live)
 
     async def _compare(self, number: int) -> None:
         """Read a slot's board again, unless its mark says that nothing is new."""
         slot = self._slots[number]
         if await self._store.read_mark(number) != slot.mark:
-            self._changed(number, slot.replace(await self._store.read_board(number)))
+            live = self._is_live(slot)
+            self._changed(number, slot.replace(await self._store.read_board(number)), live=live)
         self.last_contact_monotonic = time.monotonic()
 
-    def _changed(self, slot: int, difference: Difference) -> None:
+    def _is_live(self, slot: SlotBoard) -> bool:
+        """Say whether what changes in the slot is news: everything is read, and it is not folded anew."""
+        return slot.loaded and not slot.rebuilding and all(each.loaded for each in self._slots)
+
+    def _changed(self, slot: int, difference: Difference, *, live: bool) -> None:
+        """Take over what changed; `live` says whether the slot was live before."""
         rows, facts = difference
         if self._joins is not None:
             self._joins.take(slot, facts, self._index.number_of, rows)
+        if self._news is not None and live and self._is_live(self._slots[slot]):
+            self._news(facts)
         self._log.append(rows)
         self._version += 1
 

@@ -92,6 +92,8 @@ class Checkpointer:
     async def commit(self, slot: Slot) -> bool:
         async with slot.lock:
             table, tenure = slot.owned_table, slot.tenure
+            if table is not None:
+                table.note_behind(self.keeper.behind(slot))
             commit = table.take_commit() if table is not None else None
             if table is None or commit is None:
                 return True

@@ -38,6 +38,8 @@ STALL_SIGHTINGS = 5
 """Looks, a second apart, without a step of this partition or any other: its records got lost on the way."""
 STALL_SIGHTINGS_BUSY = 60
 """While others move, a partition with a backlog may just be waiting for its turn."""
+BACKLOG_RECORDS = 100
+"""So many records waiting in one partition are a backlog that readers are told of."""
 DIRTY_KEYS_MAX = 5_000
 """Commit early beyond it: 10,000 keys in one commit block Redis for about 13 ms, and grow from there."""
 
@@ -368,6 +370,17 @@ class Keeper:
         self.counts.coordinator_errors += 1
 
     # What others ask
+
+    def behind(self, slot: Slot) -> dict[str, int]:
+        """Return by topic how many records wait that the last fetch answers know of, where that is many.
+
+        A few always wait on a busy floor, and the marks that end transactions are never folded at all.
+        """
+        if self.reader is None or slot.owned_table is None:
+            return {}
+        ends = {each: self.reader.high_watermark(each) for each in slot.partitions}
+        waiting = {each.topic: (ends[each] or 0) - at for each, at in slot.positions().items()}
+        return {topic: count for topic, count in waiting.items() if count >= BACKLOG_RECORDS}
 
     @property
     def owned(self) -> list[Slot]:

@@ -1,7 +1,8 @@
 """How a slot's state becomes the byte fields of its checkpoint, and back. Pure; the only place that knows.
 
 board     b"c" cell number                 -> the cell, msgpack array of 7 strings
-          b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures)
+          b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures); a hindsight
+                                              key's lag counts from start_ms
           b"r" + id                        -> reference record (metrics.reference)
           b"f", one letter by kind + id    -> the entity's fact (streams.facts); by b"a" and whom
                                               they touch, the activities for a lead or a deal
@@ -49,6 +50,14 @@ class SlotFacts(msgspec.Struct):
     rebuild_until: dict[str, int] = {}
     """Topic -> offset; while a topic's next offset is below it, the slot is rebuilding."""
     counters: dict[str, dict[str, int]] = {}
+    behind: dict[str, int] = {}
+    """Topic -> records known to wait in the log when this was committed, where they are many."""
+
+    @property
+    def behind_event_ms(self) -> int | None:
+        """Return the oldest of the newest event times where records wait; None when nowhere any do."""
+        waiting = (self.newest_ms.get(topic, 0) for topic in self.behind if topic != REFERENCE)
+        return min(waiting, default=None)
 
     @property
     def newest_event_ms(self) -> int | None:

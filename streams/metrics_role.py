@@ -27,6 +27,7 @@ from streams.alert_feed import AlertFeed
 from streams.board import BoardFollower
 from streams.clock import SystemClock
 from streams.contest_results import keep_contest_results
+from streams.deal_turns import DealTurns
 from streams.definition import differences, settings_under
 from streams.explain_source import StoredExplainer
 from streams.joins.standard import standard_joins
@@ -134,8 +135,9 @@ async def run_metrics(
     reader = LateReader()
     service = FollowedService(reader, settings)
     explaining = open_store(settings)
+    turns = DealTurns()
     alerts = AlertFeed(settings, SystemClock())
-    wall = _wall(settings, service, alerts)
+    wall = _wall(settings, service, turns, alerts)
     app = create_app(
         service,
         floor_name=settings.floor.name,
@@ -156,7 +158,7 @@ async def run_metrics(
         parts.push_async_callback(results.close)
         async with asyncio.TaskGroup() as group:
             works = [
-                group.create_task(_follow(store, settings, reader, service), name="follow"),
+                group.create_task(_follow(store, settings, reader, service, turns), name="follow"),
                 group.create_task(_tick(service, reader, stop), name="tick"),
                 group.create_task(keep_contest_results(results, service), name="results"),
                 group.create_task(wall.stream.run(), name="wall"),
@@ -170,7 +172,7 @@ async def run_metrics(
                 work.cancel()
 
 
-def _wall(settings: Settings, service: FollowedService, alerts: AlertFeed) -> Wall:
+def _wall(settings: Settings, service: FollowedService, turns: DealTurns, alerts: AlertFeed) -> Wall:
     assets = Assets.read()
     stream = WallStream(
         service,
@@ -178,15 +180,19 @@ def _wall(settings: Settings, service: FollowedService, alerts: AlertFeed) -> Wa
         floor=settings.floor.name,
         release=assets.release,
         now_ms=SystemClock().now_ms,
+        turns=turns,
         alerts=alerts,
     )
+    service.also_show(stream.gauges)
     return Wall(stream, assets)
 
 
 class _Following:
     """One generation's boards, followed on a connection of their own."""
 
-    def __init__(self, store: RedisStore, shown: Shown, generation: int, under: Settings) -> None:
+    def __init__(
+        self, store: RedisStore, shown: Shown, generation: int, under: Settings, turns: DealTurns
+    ) -> None:
         self._store = store.of_generation(generation, version=shown.version)
         self.under = under
         self.version = shown.version
@@ -195,6 +201,7 @@ class _Following:
             slots=shown.slots,
             definition_version=shown.version,
             joins=standard_joins(fold_rules(under)),
+            news=turns.see,
         )
         self.running = asyncio.create_task(self.follower.run(), name="boards")
 
@@ -211,7 +218,7 @@ class _Following:
 
 
 async def _follow(
-    store: RedisStore, settings: Settings, reader: LateReader, service: FollowedService
+    store: RedisStore, settings: Settings, reader: LateReader, service: FollowedService, turns: DealTurns
 ) -> None:
     """Follow the state that is to be shown, under the settings it was folded under.
 
@@ -236,7 +243,7 @@ async def _follow(
                 generation = await generation_of(shown, store)
             except StoreUnavailable:
                 continue  # `_shown` waits for it
-            following = _Following(store, shown, generation, under)
+            following = _Following(store, shown, generation, under, turns)
             if reader.follower is None:
                 service.show(following.follower, under, shown.version)  # tells how many boards are read
             await _first_of(

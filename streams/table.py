@@ -233,6 +233,15 @@ class SlotTable:
 
     # Committing
 
+    def note_behind(self, behind: dict[str, int]) -> None:
+        """Note how many records of each topic wait: readers tell history from news by it.
+
+        How many there are is told with the next commit; that there are some, or none any more, makes one.
+        """
+        if bool(behind) != bool(self.facts.behind):
+            self._facts_dirty = True
+        self.facts.behind = behind
+
     @property
     def dirty_keys(self) -> int:
         """Number of fields the next commit writes or deletes."""

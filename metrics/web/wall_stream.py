@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final, Protocol
 
+import numpy as np
+
 from metrics.beside import BesideReport
+from metrics.gauges import Gauge, GaugeBlock
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.labels import label_value
 from metrics.money import exponent_of
@@ -30,6 +33,7 @@ WAITING_MAX: Final = 32
 """Messages that wait for one page; beyond it the page gets the whole board instead."""
 TICK_SECONDS_MAX: Final = 1.0
 RETRY_MS: Final = 2000
+SCREENS_GAUGE: Final = "salesfloor_wall_screens"
 
 
 class WallSource(Protocol):
@@ -123,6 +127,11 @@ class WallStream:
     @property
     def screens(self) -> int:
         return len(self._screens)
+
+    def gauges(self) -> Iterator[Gauge]:
+        """Yield what a scrape tells of the wall."""
+        block = GaugeBlock(((),), np.array([float(self.screens)]))
+        yield Gauge(SCREENS_GAUGE, "Pages of the wall that are connected.", "", (block,))
 
     @property
     def is_full(self) -> bool:

@@ -13,6 +13,7 @@ from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
 from metrics.self_metrics import feed_families, snapshot_families
 from metrics.targets import FIGURES
+from metrics.web.wall_stream import SCREENS_GAUGE
 from metrics.windows import WINDOW_NAMES
 from streams.worker_metrics import worker_metric_labels
 
@@ -72,7 +73,8 @@ def _of_targets() -> dict[str, set[str]]:
 
 
 BESIDE = _beside()
-GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels() | worker_metric_labels()
+OF_THE_WALL: dict[str, set[str]] = {SCREENS_GAUGE: set()}
+GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels() | worker_metric_labels() | OF_THE_WALL
 
 
 class Selector(NamedTuple):
