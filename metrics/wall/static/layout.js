@@ -6,11 +6,12 @@ import { make, setAttribute, setHidden, setProperty } from "./dom.js";
 const HEADING_REM = 5.2, DEADLINE_REM = 3, CONVERSION_REM = 15.5, FEW_ROWS = 3, MANY_ROWS = 10;
 // Of these a few rows say something; of the others, as of a funnel, all are needed.
 const CUTTABLE = new Set(["leaderboard", "most_improved", "contest", "feed"]);
-const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7 };
+const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7, pipeline: 4.5, funnel: 4.5 };
 const WIDE = new Set(["leaderboard", "most_improved", "contest"]);
 const COLUMNS_MAX = 3;
-const WIDE_FIGURE = 1.15, WIDE_SHARE = 0.68;
-const FIGURE_REM_MAX = 5.4, FIGURE_REM_MIN = 1.6, CHARACTER_EM = 0.62;
+const WIDE_FIGURE = 1.15, WIDE_SHARE = 0.66;
+const BOARD_REM = 59, STRIP_REM = [0, 19, 32], TWO_LINES_REM = 5;
+const FIGURE_REM_MAX = 5.4, FIGURE_REM_MIN = 1.4;
 
 // How many KPIs stand beside each other, and whether the first one takes two places.
 function stripOf(count) {
@@ -22,8 +23,10 @@ function stripOf(count) {
 }
 
 // The tallest first, each into the shortest column; columns and what is in them keep the board's order.
-function columnsOf(panels) {
-  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length) }, () => ({ height: 0, panels: [] }));
+function columnsOf(panels, room) {
+  const total = panels.reduce((sum, panel) => sum + sizeOf(panel).wanted, 0);
+  const few = Math.max(2, Math.ceil(total / room - 0.2));
+  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length, few) }, () => ({ height: 0, panels: [] }));
   const tallest = [...panels].sort((a, b) => sizeOf(b).wanted - sizeOf(a).wanted);
   for (const panel of tallest) {
     const shortest = columns.reduce((best, column) => column.height < best.height ? column : best);
@@ -37,7 +40,7 @@ function columnsOf(panels) {
 // What a panel needs at least and what it would like, in rem of height.
 function sizeOf({ kind, view }) {
   if (!view.list) return { needed: CONVERSION_REM, wanted: CONVERSION_REM };
-  const rows = Math.max(1, view.list.childElementCount), least = ROW_REM[kind] || 3.6;
+  const rows = Math.max(1, view.list.childElementCount), least = ROW_REM[kind] || 4;
   const frame = HEADING_REM + (kind === "contest" ? DEADLINE_REM : 0);
   const few = CUTTABLE.has(kind) ? Math.min(rows, FEW_ROWS) : rows;
   return { needed: frame + few * least, wanted: frame + Math.min(rows, MANY_ROWS) * least };
@@ -62,7 +65,8 @@ export class Layout {
     strip.append(...cards.map(each => each.view.root));
     strip.classList.toggle("first-is-wide", first);
     setProperty(strip, "--places", places);
-    const found = columnsOf(panels);
+    const rows = cards.length ? Math.ceil((cards.length + (first ? 1 : 0)) / places) : 0;
+    const found = columnsOf(panels, BOARD_REM - STRIP_REM[Math.min(2, rows)]);
     for (const { panels: inside } of found) {
       const column = make("div", "column");
       column.append(...inside.map(each => each.view.root));
@@ -71,7 +75,7 @@ export class Layout {
     setProperty(columns, "--tracks", found.map(({ panels: inside }) =>
       inside.some(each => WIDE.has(each.kind)) ? "minmax(0, 1.15fr)" : "minmax(0, 1fr)").join(" "));
     this.board.replaceChildren(...[cards.length && strip, panels.length && columns].filter(Boolean));
-    this.board.dataset.rows = cards.length ? Math.ceil((cards.length + (first ? 1 : 0)) / places) : 0;
+    this.board.dataset.rows = rows;
     this.board.dataset.panels = panels.length;
     this.cards = cards.map(each => each.view);
     this.panels = panels;
@@ -99,14 +103,18 @@ export class Layout {
   fitFigures() {
     if (!this.cards.length) return;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    let size = FIGURE_REM_MAX;
+    setProperty(this.board, "--heading", "0");
+    const headings = Math.max(...this.cards.map(({ heading }) => heading.offsetHeight));
+    setProperty(this.board, "--heading", `${headings}px`);
+    let size = headings > TWO_LINES_REM * rem ? FIGURE_REM_MAX * 0.75 : FIGURE_REM_MAX;
     for (const { value, root } of this.cards) {
       const style = getComputedStyle(root);
       const room = root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-      const wide = root.parentElement.classList.contains("first-is-wide") && root === root.parentElement.firstElementChild;
-      size = Math.min(size, room * (wide ? WIDE_SHARE / WIDE_FIGURE : 1) / (Number(value.dataset.length || 1) * CHARACTER_EM * rem));
+      const wide = root === this.board.querySelector(".first-is-wide > :first-child");
+      const widthOfOneRem = value.offsetWidth / parseFloat(getComputedStyle(value).fontSize) * rem;
+      if (widthOfOneRem) size = Math.min(size, room * (wide ? WIDE_SHARE / WIDE_FIGURE : 1) / widthOfOneRem);
     }
-    setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size).toFixed(2)}rem`);
+    setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size * 0.98).toFixed(2)}rem`);
   }
 
   // Called after each change: only a longer figure or another number of rows asks for a measurement.

@@ -61,7 +61,7 @@ function rankRow(f) {
 function rankRows(f, data, shownOf) {
   const rows = data.rows || [];
   const most = Math.max(...rows.map(row => Math.abs(measure(row, data))), 0);
-  const targets = rows.some(row => typeof row.target_share === "number");
+  const targets = data.kind !== "most_improved" && rows.some(row => typeof row.target_share === "number");
   return rows.map(row => ({
     ...row, targets, medals: true, shown: shownOf(row),
     length: most > 0 ? Math.max(0, measure(row, data)) / most : 0,

@@ -18,11 +18,11 @@ export class Rotation {
     this.zone = hello.zone || "UTC";
   }
 
-  // Boards whose dates hold the day, of days as YYYY-MM-DD in the floor's zone; `to` is the first day without.
+  // Boards whose dates hold the day, of days as YYYY-MM-DD in the floor's zone; `to` is the last day.
   running(nowMs) {
     const day = new Intl.DateTimeFormat("en-CA", { timeZone: this.zone, year: "numeric", month: "2-digit", day: "2-digit" })
       .format(nowMs);
-    return this.boards.filter(board => (!board.from || board.from <= day) && (!board.to || day < board.to));
+    return this.boards.filter(board => (!board.from || board.from <= day) && (!board.to || day <= board.to));
   }
 
   shown(name, nowMs) {

@@ -186,13 +186,13 @@ class Wall {
 
   showBoards() {
     const { boards } = this.rotation, shown = boards.find(board => board.name === this.board);
-    setText($("board-title"), shown ? shown.title : "");
+    setText($("board-title"), shown ? this.titleOf(shown) : "");
     setHidden($("boards"), boards.length < 2);
     const names = boards.map(board => `${board.name} ${board.title}`).join("\n");
     if ($("boards").dataset.names !== names) {
       $("boards").dataset.names = names;
       $("boards").replaceChildren(...boards.map(board => {
-        const link = make("a", "", make("span", "", board.title || board.name));
+        const link = make("a", "", make("span", "", this.titleOf(board)));
         link.href = `/wall/${encodeURIComponent(board.name)}${location.search}`;
         link.dataset.board = board.name;
         return link;
@@ -205,6 +205,9 @@ class Wall {
     setText($("pause"), this.f.ui(this.rotation.paused ? "resume" : "pause"));
     setAttribute($("pause"), "aria-pressed", String(this.rotation.paused));
   }
+
+  // The boards that every floor has are called in the page's language.
+  titleOf(board) { return board.title || (this.f.text("board", board.name) ?? board.name); }
 
   warn(alerts) {
     const rank = alert => GRAVEST_FIRST.indexOf(severityOf(alert));

@@ -15,7 +15,7 @@ function kpi(f) {
   const target = kpiTarget(f), trend = kpiTrend(f);
   title.id = id;
   delta.append(deltaText, before);
-  const top = make("div", "top", make("div", "heading", title, when), make("p", "value", value), delta);
+  const heading = make("div", "heading", title, when), top = make("div", "top", heading, make("p", "value", value), delta);
   const root = make("section", "kpi", top, trend.root, target.root);
   root.setAttribute("aria-labelledby", id);
   function update(data) {
@@ -40,13 +40,13 @@ function kpi(f) {
       setText(deltaText, "");
       setText(before, "");
     } else {
-      const sign = change.sign > 0 ? "▲" : change.sign < 0 ? "▼" : "=";
-      setText(deltaText, change.share === null ? sign : `${sign} ${f.percent(Math.abs(change.share))}`);
+      const sign = change.sign > 0 ? "▲" : change.sign < 0 ? "▼" : "=", size = Math.abs(change.share);
+      setText(deltaText, change.share === null ? sign : `${sign} ${f.percent(size, size < 0.01 ? 1 : 0)}`);
       setText(before, f.ui("before", { value: f.figure(data.previous, data, { compact: true }) }));
     }
     setHidden(delta, known && change === null);
   }
-  return { root, update, value };
+  return { root, update, value, heading };
 }
 
 function changeOf({ value, previous }) {
@@ -58,7 +58,7 @@ function changeOf({ value, previous }) {
 function kpiTarget(f) {
   const fill = make("span", "fill"), mark = make("span", "mark"), bar = make("div", "bar", fill, mark);
   const text = make("span"), pace = make("span", "pace");
-  const root = make("div", "target", bar, make("p", "", text, pace));
+  const root = make("div", "target", bar, make("p", "", pace, text));
   bar.setAttribute("aria-hidden", "true");
   function update(data) {
     const { target, expected, attainment } = data;
