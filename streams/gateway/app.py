@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from streams.clock import Clock
 from streams.gateway.clerk import FOR_EVER_MS, Clerk
 from streams.gateway.door import BODY_BYTES_MAX, Door, refusal
-from streams.gateway.ledger import Ledger, Line
+from streams.gateway.ledger import Ledger
 from streams.gateway.model import Source
 from streams.gateway.replays import Replays
 from streams.gateway.sender import Sender
@@ -58,6 +58,7 @@ def create_app(
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
+    app.on_shutdown.append(_end_tails)
     for add_doors in more_doors:
         add_doors(app)
     return app
@@ -85,13 +86,20 @@ async def _tail(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     with request.app[CLERK].ledger.followed() as lines:
         while True:
-            line: Line | None = None
+            text = b""
             try:
                 async with asyncio.timeout(_STILL_HERE_SECONDS):
                     line = await lines.get()
+                if line is None:
+                    return response
+                text = msgspec.json.encode(line)
             except TimeoutError:
                 pass
-            await response.write(b"\n" if line is None else msgspec.json.encode(line) + b"\n")
+            await response.write(text + b"\n")
+
+
+async def _end_tails(app: web.Application) -> None:
+    app[CLERK].ledger.close()
 
 
 async def _incomplete(request: web.Request) -> web.Response:

@@ -82,10 +82,9 @@ class Clerk:
         return Taken(len(found.placed), len(found.skipped), len(found.thin), len(found.wrong))
 
     async def keep(self, original: Delivery, source: Source, why: Unusable, limit_seconds: float) -> None:
-        """Keep a whole body that cannot be read. Raises `KafkaAway`."""
+        """Keep a whole body that cannot be read; the caller says what became of it. Raises `KafkaAway`."""
         letter = dead_letter(original.body, original.content_type, source.name, why)
         await self._send([letter], limit_seconds)
-        self.note(source, Fate.DEAD_LETTER, why.reason, detail=why.detail)
 
     def note(
         self, source: Source, fate: Fate, reason: str = "", *, type: str = "", id: str = "", detail: str = ""

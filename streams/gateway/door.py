@@ -153,6 +153,7 @@ class Door:
         if not self._vendor.strict:
             why = Unusable(Reason.MALFORMED, str(turned))
             await self._clerk.keep(delivery, self._source, why, limit_seconds)
+            turned.fate = Fate.FAILED if turned.status == 500 else Fate.DEAD_LETTER
         raise turned
 
 

@@ -69,7 +69,7 @@ class Ledger:
         self._tell = tell
         self._now_seconds = now_seconds
         self._said_at: dict[tuple[str, str], float] = {}
-        self._followers: set[asyncio.Queue[Line]] = set()
+        self._followers: set[asyncio.Queue[Line | None]] = set()
         self._incomplete: OrderedDict[tuple[str, str, str], Incomplete] = OrderedDict()
         self.registry = CollectorRegistry()
         self._events = Counter(
@@ -111,6 +111,13 @@ class Ledger:
             self._say(line)
         if self._tell is not None:
             self._tell(line)
+        self._pass_on(line)
+
+    def close(self) -> None:
+        """Tell every follower that nothing more will come."""
+        self._pass_on(None)
+
+    def _pass_on(self, line: Line | None) -> None:
         for follower in self._followers:
             if follower.full():
                 follower.get_nowait()
@@ -128,9 +135,9 @@ class Ledger:
             log.warning(fields(line.fate, source=line.source, reason=line.reason, detail=line.detail))
 
     @contextmanager
-    def followed(self) -> Iterator[asyncio.Queue[Line]]:
-        """Yield a queue that gets every line from now on."""
-        queue: asyncio.Queue[Line] = asyncio.Queue(_WAITING_MAX)
+    def followed(self) -> Iterator[asyncio.Queue[Line | None]]:
+        """Yield a queue that gets every line from now on, and None at the end."""
+        queue: asyncio.Queue[Line | None] = asyncio.Queue(_WAITING_MAX)
         self._followers.add(queue)
         try:
             yield queue

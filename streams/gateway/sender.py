@@ -31,6 +31,12 @@ _RETRY_LAST_SECONDS = 15.0
 _REQUEST_BYTES_MAX = (1 << 20) + 16_384
 
 
+# Said as an error by the library, and as a warning with what it means by us.
+logging.getLogger("aiokafka.producer.sender").addFilter(
+    lambda record: not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
+)
+
+
 class KafkaAway(Exception):
     """Kafka did not take the records. Nothing is promised about them; sending them again is harmless."""
 
