@@ -43,7 +43,7 @@ def outcomes_of(body: object, beside: Mapping[str, str], source: Source) -> list
         for number, item in enumerate(_items(body, table.each)):
             row, cleared = _row(item, beside)
             outcomes += _events(mapper, name, row, cleared, number)
-    return outcomes
+    return outcomes or [Skipped(SkipReason.NOT_WANTED)]
 
 
 def _items(body: object, path: str) -> list[object]:
