@@ -64,7 +64,8 @@ def _name(plan: AlertPlan, level: str, what: str) -> str:
 
 def _among(plan: AlertPlan, level: str) -> str:
     """Return the matchers every query of ours has."""
-    named = "|".join(re.escape(funnel).replace("\\", r"\\") for funnel in plan.funnels)
+    # A pattern inside a quoted text: both have marks of their own.
+    named = "|".join(map(re.escape, plan.funnels)).replace("\\", r"\\").replace('"', r"\"")
     funnels = [f'funnel=~"{named}"'] if plan.funnels else []
     return ", ".join([*funnels, *([_TEAMS] if level == "team" else [])])
 
