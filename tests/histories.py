@@ -49,7 +49,11 @@ KINDS = (
     *("call", "call", "email", "meeting", "demo", "proposal"),
     *("appointment", "follow_up", "one_on_one", "training", None),
 )
-PRODUCTS: tuple[object, ...] = (["CRM"], ["CRM", "ERP"], ["Support", "CRM", "Support"], [], None)
+PRODUCTS: tuple[object, ...] = (
+    *(["CRM"], ["ERP", "ERP"], ["CRM", "ERP"], ["Support", "CRM", "Support"]),
+    *([], None),
+)
+SOURCES, REGIONS = ("web", "fair", None), ("EU", "Asia", None)
 COSTS = ("60", "12000.505", 0, None)
 _SCORES: tuple[tuple[str, tuple[float, ...], str | None], ...] = (
     ("csat", (1, 3.5, 4, 5), None),
@@ -159,6 +163,9 @@ class Generator:
         data: Event = {}
         self._maybe(data, "rep_id", REPS)
         self._maybe(data, "team_id", TEAMS)
+        self._maybe(data, "region", REGIONS)
+        if kind in ("deal", "lead", "spend"):
+            self._maybe(data, "source", SOURCES)
         if kind == "deal":
             self._maybe(data, "amount", AMOUNTS)
             self._maybe(data, "currency", CURRENCIES, chance=0.2)
@@ -217,7 +224,10 @@ def _data_of(kind: str, times: st.SearchStrategy[str]) -> st.SearchStrategy[Even
     optional: dict[str, st.SearchStrategy[object]] = {
         "rep_id": st.sampled_from(REPS),
         "team_id": st.sampled_from(TEAMS),
+        "region": st.sampled_from(REGIONS),
     }
+    if kind in ("deal", "lead", "spend"):
+        optional["source"] = st.sampled_from(SOURCES)
     if kind == "deal":
         optional |= {
             "amount": st.sampled_from(AMOUNTS),

@@ -6,50 +6,25 @@ plain loops and answers in exact fractions. Money is in major units, durations a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from tests.oracle_activities import Activity, activity_numbers, activity_of
-from tests.oracle_customers import (
-    CustomerBooks,
-    customers_of,
-    feedback_of,
-    keys_of,
-    lifetimes,
-    ninety_days_to,
-    present_numbers,
-    spend_of,
-    tallies,
-)
+from tests.oracle_activities import activity_numbers
+from tests.oracle_books import Books, Deal, Lead, books_of, split
+from tests.oracle_customers import keys_of, lifetimes, ninety_days_to, present_numbers, tallies
 from tests.oracle_customers import numbers_of as customer_numbers
-from tests.oracle_joins import (
-    DealStory,
-    LeadStory,
-    StageEntry,
-    attempts_for,
-    entries_of,
-    is_stalled,
-    lead_story_numbers,
-    stage_numbers,
-    story_of_deal,
-)
+from tests.oracle_joins import StageEntry, is_stalled, lead_story_numbers, stage_numbers
+from tests.oracle_levels import CARRIED, LEVELS, is_told
 from tests.oracle_people import growth, pair_a_year_before, people_numbers, velocity, velocity_error
 from tests.oracle_quantiles import exact_quantile, quantile_error
-from tests.oracle_records import CloudEvent, Record, records_of
-from tests.oracle_windows import WINDOWS, Floor, Span, instant_of, window_pair
+from tests.oracle_windows import WINDOWS, Floor, Span, WindowPair, window_pair
 
-LEVELS = ("floor", "team", "rep")
-KINDS = ("deal", "lead", "activity", "feedback", "spend")
-NOBODY = "unassigned"
+__all__ = ["CARRIED", "LEVELS", "WINDOWS", "Answer", "Books", "Deal", "Lead", "Sample", "answers", "books_of"]
+
 ERROR_OF_QUANTILE = {
     kpi: f"{kpi}_error_allowed" for kpi in ("sales_cycle", "lead_response_time", "pipeline_velocity")
 }
 """Not KPIs: how far an approximate quantile may be from the exact one."""
-
-MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
 
 class Sample(NamedTuple):
@@ -67,152 +42,6 @@ class Answer(NamedTuple):
 
     value: Fraction | None
     previous: Fraction | None
-
-
-@dataclass(frozen=True)
-class Deal:
-    rep: str
-    team: str
-    stage: str
-    status: str  # open, won or lost
-    first_ms: int  # time of its first event
-    created_ms: int | None
-    closed_ms: int | None  # when it was won or lost
-    amount: Fraction  # in the reporting currency; 0 when it has none or another currency
-    probability: Fraction = Fraction(0)
-    has_amount: bool = True
-    overdue_ms: int | None = None  # from when on it is late if it is still open
-    id: str = ""
-    account: str = ""
-    products: tuple[str, ...] = ()
-    currency: str = ""
-    own_amount: Fraction = Fraction(0)  # in its own currency
-    cost: Fraction | None = None  # as the amount
-    story: DealStory = field(default_factory=DealStory)
-    entries: Sequence[StageEntry] = ()
-
-    @property
-    def start_ms(self) -> int:
-        return self.first_ms if self.created_ms is None else self.created_ms
-
-
-@dataclass(frozen=True)
-class Lead:
-    rep: str
-    team: str
-    created_ms: int | None
-    qualified_ms: int | None
-    converted_ms: int | None
-    story: LeadStory | None = None
-
-    @property
-    def moments(self) -> tuple[int | None, ...]:
-        own = (self.created_ms, self.qualified_ms, self.converted_ms)
-        return own if self.story is None else (*own, self.story.reached_ms, self.story.decided_ms)
-
-
-@dataclass
-class Books:
-    """Everything that counts, after corrections, deletions and merges."""
-
-    deals: list[Deal] = field(default_factory=list)
-    leads: list[Lead] = field(default_factory=list)
-    activities: list[Activity] = field(default_factory=list)
-    customers: CustomerBooks = field(default_factory=CustomerBooks)
-
-
-# ---- from events to books -------------------------------------------------------------------------
-
-
-def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
-    books = Books()
-    alive: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
-    accounts: dict[str, Record] = {}
-    for (kind, name), record in records_of(events).items():
-        if kind == "account":
-            accounts[name] = record
-        elif not record.get("deleted") and record.get("merged_into") is None:
-            alive[kind][name] = record
-    books.activities = [activity_of(record) for record in alive["activity"].values()]
-    won: set[str] = set()
-    for name, record in alive["deal"].items():
-        deal = _deal(name, record, floor)
-        story = story_of_deal(name, record, books.activities)
-        books.deals.append(replace(deal, story=story, entries=entries_of(story, deal.status, deal.closed_ms)))
-        if deal.status == "won":
-            won |= {f"deal {name}", f"lead {record.text('lead_id')}"}
-    attempts = attempts_for(books.activities)
-    for name, record in alive["lead"].items():
-        lead = _lead(record)
-        is_won = bool(won & {f"lead {name}", f"deal {record.text('deal_id')}"})
-        story_of_lead = LeadStory(lead.created_ms, is_won, attempts.get(name, ()), floor)
-        books.leads.append(replace(lead, story=story_of_lead))
-    books.customers = CustomerBooks(
-        customers_of(accounts, books.deals),
-        [answer for record in alive["feedback"].values() if (answer := feedback_of(record)) is not None],
-        [day for record in alive["spend"].values() for day in spend_of(record, floor)],
-    )
-    return books
-
-
-def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
-    status = record.text("status") or "open"
-    closed_ms = None
-    if status != "open":
-        status_write = record.newest("status")
-        assert status_write is not None
-        closed_ms = record.instant("closed_at")
-        closed_ms = status_write.time_ms if closed_ms is None else closed_ms
-    assert record.first_ms is not None
-    stage, own = record.text("stage"), record.get("probability")
-    chance = floor.stage_probability.get(stage, 0) if own is None else own
-    expected = record.get("expected_close_on")
-    overdue_ms = None
-    if expected is not None:
-        next_day = datetime.fromisoformat(str(expected)) + timedelta(days=1)
-        overdue_ms = instant_of(next_day, floor)
-    currency = record.text("currency") or floor.currency
-    amount = _whole_minor_units(record.get("amount"), currency)
-    cost = None if record.get("cost") is None else _whole_minor_units(record.get("cost"), currency)
-    products = record.get("products")
-    assert products is None or isinstance(products, list)
-    return Deal(
-        rep=record.text("rep_id"),
-        team=record.text("team_id"),
-        stage=stage,
-        status=status,
-        first_ms=record.first_ms,
-        created_ms=record.instant("created_at"),
-        closed_ms=closed_ms,
-        amount=amount if currency == floor.currency else Fraction(0),
-        probability=Fraction(Decimal(str(chance))),
-        has_amount=amount != 0,
-        overdue_ms=overdue_ms,
-        id=deal_id,
-        account=record.text("account_id"),
-        products=tuple(products or ()),
-        currency=currency,
-        own_amount=amount,
-        cost=cost if cost is None or currency == floor.currency else Fraction(0),
-    )
-
-
-def _whole_minor_units(amount: object, currency: str) -> Fraction:
-    """Return the amount as the currency can pay it: a finer one is rounded, ties to the even unit."""
-    if amount is None:
-        return Fraction(0)
-    scale = 10 ** MINOR_DIGITS[currency]
-    return Fraction(round(Fraction(Decimal(str(amount))) * scale), scale)
-
-
-def _lead(record: Record) -> Lead:
-    return Lead(
-        rep=record.text("rep_id"),
-        team=record.text("team_id"),
-        created_ms=record.instant("created_at"),
-        qualified_ms=record.instant("qualified_at"),
-        converted_ms=record.instant("converted_at"),
-    )
 
 
 # ---- from books to numbers ------------------------------------------------------------------------
@@ -327,31 +156,6 @@ def open_numbers(deals: Sequence[Deal], as_of_ms: int, floor: Floor) -> Numbers:
     }
 
 
-def key_of(member: Deal | Lead | Activity, level: str) -> str:
-    match level:
-        case "floor":
-            return ""
-        case "team":
-            return member.team or NOBODY
-        case "rep":
-            return member.rep or NOBODY
-        case _:
-            assert isinstance(member, Deal)
-            return member.stage or NOBODY
-
-
-def split(books: Books, level: str) -> dict[str, Books]:
-    """Return each key's own part of the books."""
-    parts: dict[str, Books] = {"": Books()} if level == "floor" else {}
-    for deal in books.deals:
-        parts.setdefault(key_of(deal, level), Books()).deals.append(deal)
-    for lead in books.leads:
-        parts.setdefault(key_of(lead, level), Books()).leads.append(lead)
-    for activity in books.activities:
-        parts.setdefault(key_of(activity, level), Books()).activities.append(activity)
-    return parts
-
-
 def within(books: Books, span: Span) -> Books:
     """Return what has any of its times in the span; the rest cannot count in it."""
     return Books(
@@ -370,25 +174,34 @@ def numbers_by_key(inside: Books, level: str, span: Span) -> dict[str, Numbers]:
     return numbers_of
 
 
-def people_answers(books: Books, as_of_ms: int, floor: Floor, windows: Sequence[str]) -> dict[Sample, Answer]:
+NOTHING = numbers_by_key(Books(), "floor", NEVER)[""]
+
+
+def people_answers(
+    books: Books, as_of_ms: int, floor: Floor, windows: Sequence[str], levels: Sequence[str]
+) -> dict[Sample, Answer]:
     """Return what looks at business days, or at another window than the one asked for."""
     result: dict[Sample, Answer] = {}
     last_90_days = window_pair("90d", as_of_ms, floor).now
     pairs = {w: (window_pair(w, as_of_ms, floor), pair_a_year_before(w, as_of_ms, floor)) for w in windows}
-    for level in LEVELS:
+    for level in levels:
         for key, part in split(books, level).items():
             completed = [(activity.rep, activity.completed_ms) for activity in part.activities]
             for window, (pair, then) in pairs.items():
                 both = []
                 for span, before in ((pair.now, then.now), (pair.previous, then.previous)):
-                    own, old = (deal_numbers(part.deals, each) for each in (span, before))
-                    size = "average_deal_size", None
+                    own, old = (_average_deal_size(part.deals, each) for each in (span, before))
                     numbers = people_numbers(completed, span, floor)
-                    both.append(numbers | {"average_deal_size_growth": growth(own[size], old[size])})
+                    both.append(numbers | {"average_deal_size_growth": growth(own, old)})
                 for kpi, value in both[0].items():
                     result[Sample(kpi, level, key, window)] = Answer(value, both[1][kpi])
             result |= _velocity_answers(part.deals, level, key, as_of_ms, last_90_days)
     return result
+
+
+def _average_deal_size(deals: Sequence[Deal], span: Span) -> Fraction | None:
+    amounts = [deal.amount for deal in deals if deal.status == "won" and _in(span, deal.closed_ms)]
+    return _ratio(sum(amounts, Fraction(0)), len(amounts))
 
 
 def _velocity_answers(
@@ -405,55 +218,87 @@ def _velocity_answers(
 
 
 def answers(
-    books: Books, as_of_ms: int, floor: Floor, *, windows: Sequence[str] = WINDOWS
+    books: Books,
+    as_of_ms: int,
+    floor: Floor,
+    *,
+    windows: Sequence[str] = WINDOWS,
+    levels: Sequence[str] = LEVELS,
 ) -> dict[Sample, Answer]:
-    """Return every KPI of every window, with its previous twin, for floor, teams and reps."""
+    """Return every KPI of these windows, with its previous twin, at these levels."""
+    keys = {
+        level: list({*split(books, level), *(keys_of(books.customers, level) if level != "stage" else ())})
+        for level in levels
+    }
+    flowing = [level for level in levels if level != "stage"]
+    pairs = {window: window_pair(window, as_of_ms, floor) for window in windows}
+    result = _window_answers(books, pairs, {level: keys[level] for level in flowing})
+    if "stage" in levels:
+        result |= _stage_answers(books, pairs)
+    result |= _present_answers(books, as_of_ms, floor, keys)
+    result |= people_answers(books, as_of_ms, floor, windows, flowing)
+    return {sample: answer for sample, answer in result.items() if is_told(sample.kpi, sample.level)}
+
+
+def _window_answers(
+    books: Books, pairs: Mapping[str, WindowPair], keys: Mapping[str, Sequence[str]]
+) -> dict[Sample, Answer]:
     result: dict[Sample, Answer] = {}
-    nothing = numbers_by_key(Books(), "floor", NEVER)[""]
-    keys = {level: list({*split(books, level), *keys_of(books.customers, level)}) for level in LEVELS}
     worth: dict[tuple[str, int], dict[str, Numbers]] = {}
-    for window in windows:
-        pair = window_pair(window, as_of_ms, floor)
-        inside_now, inside_before = within(books, pair.now), within(books, pair.previous)
-        for level in LEVELS:
-            now = numbers_by_key(inside_now, level, pair.now)
-            before = numbers_by_key(inside_before, level, pair.previous)
-            tallied_now = tallies(books.customers, inside_now.deals, level, pair.now)
-            tallied_before = tallies(books.customers, inside_before.deals, level, pair.previous)
-            for end_ms in (pair.now.end_ms, pair.previous.end_ms):
-                if (level, end_ms) not in worth:
-                    deals = within(books, ninety_days_to(end_ms)).deals
-                    worth[level, end_ms] = lifetimes(books.customers, deals, level, end_ms, keys[level])
-            worth_now, worth_before = worth[level, pair.now.end_ms], worth[level, pair.previous.end_ms]
+    for window, pair in pairs.items():
+        inside = within(books, pair.now), within(books, pair.previous)
+        for level in keys:
+            both = []
+            for part, span in zip(inside, (pair.now, pair.previous), strict=True):
+                if (level, span.end_ms) not in worth:
+                    deals = within(books, ninety_days_to(span.end_ms)).deals
+                    worth[level, span.end_ms] = lifetimes(
+                        books.customers, deals, level, span.end_ms, keys[level]
+                    )
+                both.append(_numbers_of_keys(books, part, level, span, worth[level, span.end_ms]))
             for key in keys[level]:
-                values = now.get(key, nothing) | customer_numbers(tallied_now[key]) | worth_now[key]
-                previous = (
-                    before.get(key, nothing) | customer_numbers(tallied_before[key]) | worth_before[key]
-                )
-                for (kpi, quantile), value in values.items():
+                for (kpi, quantile), value in both[0][key].items():
                     sample = Sample(kpi, level, key, window, quantile)
-                    result[sample] = Answer(value, previous[kpi, quantile])
+                    result[sample] = Answer(value, both[1][key][kpi, quantile])
+    return result
+
+
+def _numbers_of_keys(
+    books: Books, inside: Books, level: str, span: Span, worth: Mapping[str, Numbers]
+) -> dict[str, Numbers]:
+    """Return all numbers of one span by key, for every key of `worth`."""
+    found = numbers_by_key(inside, level, span)
+    tallied = tallies(books.customers, inside.deals, level, span)
+    return {
+        key: found.get(key, NOTHING) | customer_numbers(tallied[key]) | of_life
+        for key, of_life in worth.items()
+    }
+
+
+def _stage_answers(books: Books, pairs: Mapping[str, WindowPair]) -> dict[Sample, Answer]:
+    result: dict[Sample, Answer] = {}
     entries: dict[str, list[StageEntry]] = {}
     for deal in books.deals:
         for entry in deal.entries:
             entries.setdefault(entry.stage, []).append(entry)
-    for window in windows:
-        pair = window_pair(window, as_of_ms, floor)
+    for window, pair in pairs.items():
         for stage, of_stage in entries.items():
             before_too = stage_numbers(of_stage, pair.previous)
             for (kpi, _), value in stage_numbers(of_stage, pair.now).items():
-                sample = Sample(kpi, "stage", stage, window)
-                result[sample] = Answer(value, before_too[kpi, None])
-    keys["stage"] = list(split(Books(books.deals), "stage"))
+                result[Sample(kpi, "stage", stage, window)] = Answer(value, before_too[kpi, None])
+    return result
+
+
+def _present_answers(
+    books: Books, as_of_ms: int, floor: Floor, keys: Mapping[str, Sequence[str]]
+) -> dict[Sample, Answer]:
+    result: dict[Sample, Answer] = {}
     still_open = Books(open_deals(books.deals, as_of_ms))
     for level in keys:
         parts = split(still_open, level)
+        present = present_numbers(books.customers, level, as_of_ms) if level != "stage" else {}
         for key in keys[level]:
-            for (kpi, _), value in open_numbers(parts.get(key, Books()).deals, as_of_ms, floor).items():
+            numbers = open_numbers(parts.get(key, Books()).deals, as_of_ms, floor) | present.get(key, {})
+            for (kpi, _), value in numbers.items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
-    for level in LEVELS:
-        present = present_numbers(books.customers, level, as_of_ms)
-        for key in keys[level]:
-            for (kpi, _), value in present.get(key, {}).items():
-                result[Sample(kpi, level, key, "")] = Answer(value, None)
-    return result | people_answers(books, as_of_ms, floor, windows)
+    return result

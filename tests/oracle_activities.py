@@ -36,6 +36,9 @@ class Activity:
     due_ms: int | None
     deal: str = ""
     lead: str = ""
+    region: str = ""
+    source: str = ""
+    product: str = ""
 
     @property
     def moments(self) -> tuple[int | None, ...]:
@@ -64,6 +67,7 @@ def activity_of(record: Record) -> Activity:
         due_ms=record.instant("due_at"),
         deal=record.text("deal_id"),
         lead=record.text("lead_id"),
+        region=record.text("region"),
     )
 
 

@@ -12,24 +12,20 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
+from tests.oracle_levels import Placed, key_of
 from tests.oracle_records import Record
 from tests.oracle_windows import Floor, Span, instant_of
 
 Numbers = dict[tuple[str, float | None], Fraction | None]
 NINETY_DAYS_MS = 90 * 24 * 3_600_000
-NOBODY = "unassigned"
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
 
-class WonDeal(Protocol):
+class WonDeal(Placed, Protocol):
     """What is asked of a deal here; `amount` and `cost` are in the reporting currency."""
 
     @property
     def id(self) -> str: ...
-    @property
-    def rep(self) -> str: ...
-    @property
-    def team(self) -> str: ...
     @property
     def status(self) -> str: ...
     @property
@@ -61,6 +57,9 @@ class Customer:
     """Whether a second purchase came soon after the first."""
     expanding: set[int] = field(default_factory=set)
     """Which of the purchases, by their place, add a product or volume."""
+    source: str = ""
+    region: str = ""
+    product: str = ""
 
     def is_active(self, at_ms: int) -> bool:
         if self.from_ms is None or self.from_ms >= at_ms:
@@ -82,6 +81,9 @@ class Feedback:
     score: Fraction
     scale: str
     time_ms: int
+    region: str = ""
+    source: str = ""
+    product: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class SpendOfDay:
     team: str
     time_ms: int
     amount: Fraction
+    source: str = ""
+    region: str = ""
+    product: str = ""
 
 
 def when(deal: WonDeal) -> int:
@@ -121,6 +126,7 @@ def customers_of(accounts: Mapping[str, Record], deals: Iterable[WonDeal]) -> li
             continue
         customer = customers.setdefault(account, Customer(account))
         customer.rep, customer.team = record.text("rep_id"), record.text("team_id")
+        customer.region = record.text("region")
         customer.from_ms, customer.churned_ms = record.instant("active_from"), record.instant("churned_at")
         products = record.get("products")
         assert products is None or isinstance(products, list)
@@ -137,6 +143,7 @@ def _complete(customer: Customer) -> None:
         first = customer.purchases[0]
         if not customer.rep and not customer.team:
             customer.rep, customer.team = first.rep, first.team
+        customer.source, customer.region = first.source, customer.region or first.region
         if customer.from_ms is None:
             customer.from_ms = when(first)
         customer.repeats = any(when(deal) - when(first) <= NINETY_DAYS_MS for deal in customer.purchases[1:])
@@ -162,7 +169,8 @@ def feedback_of(record: Record) -> Feedback | None:
         return None
     scale = record.text("scale") or {"csat": "1-5", "pulse": "1-5"}.get(kind, "0-10")
     exact = Fraction(Decimal(str(score)))
-    return Feedback(record.text("rep_id"), record.text("team_id"), kind, exact, scale, received_ms)
+    who = record.text("rep_id"), record.text("team_id")
+    return Feedback(*who, kind, exact, scale, received_ms, record.text("region"))
 
 
 def spend_of(record: Record, floor: Floor) -> Iterator[SpendOfDay]:
@@ -184,7 +192,8 @@ def spend_of(record: Record, floor: Floor) -> Iterator[SpendOfDay]:
         times_ms = [] if recorded_ms is None else [recorded_ms]
     for number, time_ms in enumerate(times_ms):
         each = units // len(times_ms) + (1 if number < units % len(times_ms) else 0)
-        yield SpendOfDay(record.text("rep_id"), record.text("team_id"), time_ms, Fraction(each, unit))
+        place = record.text("source"), record.text("region")
+        yield SpendOfDay(record.text("rep_id"), record.text("team_id"), time_ms, Fraction(each, unit), *place)
 
 
 def _day(value: object) -> date | None:
@@ -224,20 +233,9 @@ class CustomerBooks:
     spend: list[SpendOfDay] = field(default_factory=list)
 
 
-class Owned(Protocol):
-    @property
-    def rep(self) -> str: ...
-    @property
-    def team(self) -> str: ...
-
-
-def key_of(owned: Owned, level: str) -> str:
-    return {"floor": "", "team": owned.team or NOBODY, "rep": owned.rep or NOBODY}[level]
-
-
 def keys_of(books: CustomerBooks, level: str) -> set[str]:
     known = [customer for customer in books.customers if customer.from_ms is not None]
-    owned: list[Owned] = [*known, *books.feedback, *books.spend]
+    owned: list[Placed] = [*known, *books.feedback, *books.spend]
     return {key_of(each, level) for each in owned}
 
 

@@ -22,7 +22,7 @@ from streams.stores.memory import MemoryStore
 from streams.table import Record, SlotTable
 from tests.folding import LogRecord
 from tests.histories import DAY_MS, Event, delivery
-from tests.oracle import ERROR_OF_QUANTILE, Answer, Sample
+from tests.oracle import ERROR_OF_QUANTILE, LEVELS, Answer, Sample
 from tests.oracle_windows import WEEKDAYS, Floor
 
 VERSION = "test"
@@ -139,8 +139,8 @@ class ProductPath:
             table.expire(now_ms=now_ms)
         await self._commit()
 
-    def snapshot(self, as_of_ms: int) -> KpiSnapshot:
-        return take_snapshot(self.follower, as_of_ms, self.config, strict=True)
+    def snapshot(self, as_of_ms: int, *, levels: Sequence[str] = LEVELS) -> KpiSnapshot:
+        return take_snapshot(self.follower, as_of_ms, replace(self.config, levels=tuple(levels)), strict=True)
 
 
 def differences(

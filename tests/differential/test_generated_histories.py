@@ -1,6 +1,7 @@
 """Generated histories through the product equal the oracle: each KPI, window, twin and level, to the cent."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from random import Random
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FINEST
 from tests.histories import DAY_MS, HOUR_MS, Event, Generator, edge_times, histories
-from tests.oracle import Answer, Sample, answers, books_of
+from tests.oracle import LEVELS, Answer, Sample, answers, books_of
 from tests.oracle_customers import LIFETIME_KPIS
 from tests.oracle_windows import Floor
 from tests.product_path import ProductPath, differences, numbers_of
@@ -47,13 +48,15 @@ def allowed_gaps(snapshot: KpiSnapshot) -> dict[str | None, bool]:
     return {left_out.window: left_out.previous_only for left_out in snapshot.left_out}
 
 
-async def check(events: list[Event], as_of_ms: int, floor: Floor, random: Random) -> None:
+async def check(
+    events: list[Event], as_of_ms: int, floor: Floor, random: Random, *, levels: Sequence[str] = LEVELS
+) -> None:
     path = ProductPath(floor, now_ms=as_of_ms + 60 * DAY_MS)
     cut = random.randint(0, len(events))
     for part in (events[:cut], events[cut:]):
         await path.arrive(part)
-    expected = answers(books_of(events, floor), as_of_ms, floor)
-    found = differences(path.snapshot(as_of_ms), expected)
+    expected = answers(books_of(events, floor), as_of_ms, floor, levels=levels)
+    found = differences(path.snapshot(as_of_ms, levels=levels), expected)
     assert not found, "\n".join(found[:20])
 
 

@@ -1,0 +1,191 @@
+"""What counts, read off the events the slow, obvious way: CloudEvents in, books of deals, leads and work out.
+
+After corrections, deletions and merges; keeps every event and sorts nothing. Shares no line with the product.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from tests.oracle_activities import Activity, activity_of
+from tests.oracle_customers import CustomerBooks, customers_of, feedback_of, spend_of
+from tests.oracle_joins import DealStory, LeadStory, StageEntry, attempts_for, entries_of, story_of_deal
+from tests.oracle_levels import key_of, product_of
+from tests.oracle_records import CloudEvent, Record, records_of
+from tests.oracle_windows import Floor, instant_of
+
+KINDS = ("deal", "lead", "activity", "feedback", "spend")
+MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
+
+
+@dataclass(frozen=True)
+class Deal:
+    rep: str
+    team: str
+    stage: str
+    status: str  # open, won or lost
+    first_ms: int  # time of its first event
+    created_ms: int | None
+    closed_ms: int | None  # when it was won or lost
+    amount: Fraction  # in the reporting currency; 0 when it has none or another currency
+    probability: Fraction = Fraction(0)
+    has_amount: bool = True
+    overdue_ms: int | None = None  # from when on it is late if it is still open
+    id: str = ""
+    account: str = ""
+    products: tuple[str, ...] = ()
+    currency: str = ""
+    own_amount: Fraction = Fraction(0)  # in its own currency
+    cost: Fraction | None = None  # as the amount
+    story: DealStory = field(default_factory=DealStory)
+    entries: Sequence[StageEntry] = ()
+    source: str = ""
+    region: str = ""
+
+    @property
+    def product(self) -> str:
+        return product_of(self.products)
+
+    @property
+    def start_ms(self) -> int:
+        return self.first_ms if self.created_ms is None else self.created_ms
+
+
+@dataclass(frozen=True)
+class Lead:
+    rep: str
+    team: str
+    created_ms: int | None
+    qualified_ms: int | None
+    converted_ms: int | None
+    story: LeadStory | None = None
+    source: str = ""
+    region: str = ""
+    product: str = ""
+
+    @property
+    def moments(self) -> tuple[int | None, ...]:
+        own = (self.created_ms, self.qualified_ms, self.converted_ms)
+        return own if self.story is None else (*own, self.story.reached_ms, self.story.decided_ms)
+
+
+@dataclass
+class Books:
+    """Everything that counts, after corrections, deletions and merges."""
+
+    deals: list[Deal] = field(default_factory=list)
+    leads: list[Lead] = field(default_factory=list)
+    activities: list[Activity] = field(default_factory=list)
+    customers: CustomerBooks = field(default_factory=CustomerBooks)
+
+
+# ---- from events to books -------------------------------------------------------------------------
+
+
+def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
+    books = Books()
+    alive: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+    accounts: dict[str, Record] = {}
+    for (kind, name), record in records_of(events).items():
+        if kind == "account":
+            accounts[name] = record
+        elif not record.get("deleted") and record.get("merged_into") is None:
+            alive[kind][name] = record
+    books.activities = [activity_of(record) for record in alive["activity"].values()]
+    won: set[str] = set()
+    for name, record in alive["deal"].items():
+        deal = _deal(name, record, floor)
+        story = story_of_deal(name, record, books.activities)
+        books.deals.append(replace(deal, story=story, entries=entries_of(story, deal.status, deal.closed_ms)))
+        if deal.status == "won":
+            won |= {f"deal {name}", f"lead {record.text('lead_id')}"}
+    attempts = attempts_for(books.activities)
+    for name, record in alive["lead"].items():
+        lead = _lead(record)
+        is_won = bool(won & {f"lead {name}", f"deal {record.text('deal_id')}"})
+        story_of_lead = LeadStory(lead.created_ms, is_won, attempts.get(name, ()), floor)
+        books.leads.append(replace(lead, story=story_of_lead))
+    books.customers = CustomerBooks(
+        customers_of(accounts, books.deals),
+        [answer for record in alive["feedback"].values() if (answer := feedback_of(record)) is not None],
+        [day for record in alive["spend"].values() for day in spend_of(record, floor)],
+    )
+    return books
+
+
+def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
+    status = record.text("status") or "open"
+    closed_ms = None
+    if status != "open":
+        status_write = record.newest("status")
+        assert status_write is not None
+        closed_ms = record.instant("closed_at")
+        closed_ms = status_write.time_ms if closed_ms is None else closed_ms
+    assert record.first_ms is not None
+    stage, own = record.text("stage"), record.get("probability")
+    chance = floor.stage_probability.get(stage, 0) if own is None else own
+    expected = record.get("expected_close_on")
+    overdue_ms = None
+    if expected is not None:
+        next_day = datetime.fromisoformat(str(expected)) + timedelta(days=1)
+        overdue_ms = instant_of(next_day, floor)
+    currency = record.text("currency") or floor.currency
+    amount = _whole_minor_units(record.get("amount"), currency)
+    cost = None if record.get("cost") is None else _whole_minor_units(record.get("cost"), currency)
+    products = record.get("products")
+    assert products is None or isinstance(products, list)
+    return Deal(
+        rep=record.text("rep_id"),
+        team=record.text("team_id"),
+        stage=stage,
+        status=status,
+        first_ms=record.first_ms,
+        created_ms=record.instant("created_at"),
+        closed_ms=closed_ms,
+        amount=amount if currency == floor.currency else Fraction(0),
+        probability=Fraction(Decimal(str(chance))),
+        has_amount=amount != 0,
+        overdue_ms=overdue_ms,
+        id=deal_id,
+        account=record.text("account_id"),
+        products=tuple(products or ()),
+        currency=currency,
+        own_amount=amount,
+        cost=cost if cost is None or currency == floor.currency else Fraction(0),
+        source=record.text("source"),
+        region=record.text("region"),
+    )
+
+
+def _whole_minor_units(amount: object, currency: str) -> Fraction:
+    """Return the amount as the currency can pay it: a finer one is rounded, ties to the even unit."""
+    if amount is None:
+        return Fraction(0)
+    scale = 10 ** MINOR_DIGITS[currency]
+    return Fraction(round(Fraction(Decimal(str(amount))) * scale), scale)
+
+
+def _lead(record: Record) -> Lead:
+    return Lead(
+        rep=record.text("rep_id"),
+        team=record.text("team_id"),
+        created_ms=record.instant("created_at"),
+        qualified_ms=record.instant("qualified_at"),
+        converted_ms=record.instant("converted_at"),
+        source=record.text("source"),
+        region=record.text("region"),
+    )
+
+
+def split(books: Books, level: str) -> dict[str, Books]:
+    """Return each key's own part of the books."""
+    parts: dict[str, Books] = {"": Books()} if level == "floor" else {}
+    for deal in books.deals:
+        parts.setdefault(key_of(deal, level), Books()).deals.append(deal)
+    for lead in books.leads if level != "stage" else ():
+        parts.setdefault(key_of(lead, level), Books()).leads.append(lead)
+    for activity in books.activities if level != "stage" else ():
+        parts.setdefault(key_of(activity, level), Books()).activities.append(activity)
+    return parts
