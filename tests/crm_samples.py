@@ -17,6 +17,7 @@ from msgspec import UNSET
 from streams.events import EntityKind, Event
 from streams.gateway.model import AsIs, Canonical, Delivery, Outcome, Skipped, Source, Thin, Unusable, Vendor
 from streams.gateway.placing import cloud_event
+from streams.gateway.reading import parse_json
 from streams.gateway.vendors import VENDORS
 from streams.publish_input import load_map
 from streams.routing import Routed, route
@@ -107,7 +108,7 @@ class Folder:
         source = self.source(file)
         if (name := self.told.get("records", {}).get(file)) is not None:
             assert self.vendor.record is not None
-            return list(self.vendor.record(name, json.loads(body, parse_float=Decimal), source))
+            return list(self.vendor.record(name, parse_json(body.decode()), source))
         delivery = Delivery("POST", "", {}, media_type(file), body, received_ms)
         return list(self.vendor.normalise(delivery, source))
 

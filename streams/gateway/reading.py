@@ -18,6 +18,9 @@ from streams.rfc3339 import EPOCH, MILLISECOND, rfc3339, to_ms
 Object = Mapping[str, object]
 
 _DIGITS_MAX = 40
+_SURROGATES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 _FAR_MS = 253_402_300_799_000  # the last second that a date can say
 
 
@@ -34,6 +37,10 @@ def json_of(delivery: Delivery) -> object:
 
 
 def parse_json(text: str) -> object:
+    """Do the same for a text. Half of a surrogate pair, as a sender that cuts texts off leaves it behind, is
+    replaced: it is no character, and no event could hold it."""
+    if "\\ud" in text or "\\uD" in text:
+        text = _SURROGATES.sub(_whole_character, text)
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_not_json)
     except json.JSONDecodeError as error:
@@ -42,6 +49,10 @@ def parse_json(text: str) -> object:
         raise Malformed("the body is nested too deep") from None
     except (ValueError, InvalidOperation):
         raise Malformed("the body holds a number that cannot be read") from None
+
+
+def _whole_character(found: re.Match[str]) -> str:
+    return "\\ufffd" if found["half"] else found[0]
 
 
 def _not_json(_constant: str) -> NoReturn:

@@ -1,0 +1,112 @@
+"""Whatever stands where in a payload, every vendor's module has an answer: nothing but bad input is bad."""
+
+import copy
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.gateway.model import AsIs, Canonical, Delivery, Malformed, Outcome, Thin, Unreadable
+from streams.gateway.placing import place
+from streams.gateway.reading import parse_json
+from tests.crm_samples import Folder, Item, folders, media_type, samples
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "x", "-1", "1e999", "9" * 400, "2025-13-01", "\x00", "\ud800", "0-3", "REDACTED"])
+    | st.text(max_size=8)
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
+    | st.integers(10**15, 10**30)
+    | st.decimals(allow_nan=False, allow_infinity=False).map(float)
+)
+
+
+@cache
+def _parsed(folder: str) -> list[tuple[str, Any]]:
+    return [
+        (sample["file"], json.loads((owner.path / sample["file"]).read_bytes()))
+        for owner, sample in samples()
+        if owner.name == folder and sample["file"].endswith(".json")
+    ]
+
+
+def _places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [at, *(place for key, value in inner for place in _places(value, (*at, key)))]
+
+
+def _changed(payload: Any, data: st.DataObject) -> Any:
+    """Return the payload with one to three of its parts replaced or left out."""
+    changed = copy.deepcopy(payload)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place_of = data.draw(st.sampled_from(_places(changed)))
+        if not place_of:
+            return data.draw(VALUES)
+        *way, last = place_of
+        node = changed
+        for key in way:
+            node = node[key]
+        if isinstance(node, dict) and data.draw(st.booleans()):
+            del node[last]
+        else:
+            node[last] = data.draw(VALUES)
+    return changed
+
+
+def _read(folder: Folder, file: str, payload: Any) -> list[Outcome]:
+    source = folder.source(file)
+    name = folder.told.get("records", {}).get(file)
+    if name is not None and folder.vendor.record is not None:
+        return list(folder.vendor.record(name, parse_json(json.dumps(payload)), source))
+    body = json.dumps(payload).encode()
+    delivery = Delivery("POST", "", {}, media_type(file), body, 1_763_134_929_000)
+    return list(folder.vendor.normalise(delivery, source))
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_changed_payload_gets_an_answer_and_every_event_a_place(folder: Folder, data: st.DataObject) -> None:
+    parsed = _parsed(folder.name)
+    if not parsed:
+        return
+    file, payload = data.draw(st.sampled_from(parsed))
+    try:
+        outcomes = _read(folder, file, _changed(payload, data))
+    except (Malformed, Unreadable):
+        return
+    for outcome in outcomes:
+        event = outcome.mark if isinstance(outcome, Thin) else outcome
+        if isinstance(event, Canonical | AsIs):
+            place(event, folder.source(file), now_ms=1_763_134_929_000, oldest_ms=0)
+
+
+HEADER_VALUES = st.sampled_from(
+    ["", "0", "-1", "1763134927", "9" * 30, "v1,AA==", "Basic é", "sha256=", "\udcff"]
+)
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_no_headers_and_no_bytes_upset_a_check_of_the_sender(folder: Folder, data: st.DataObject) -> None:
+    names = _header_names(folder.name)
+    headers = data.draw(st.dictionaries(st.sampled_from(names), HEADER_VALUES))
+    body = data.draw(st.binary(max_size=20))
+    delivery = Delivery("POST", "https://h.example/x", headers, "application/json", body, 1_763_134_927_000)
+    secret = folder.told.get("other_secret", "another-secret-0123456789abcdef")
+    verdict = folder.vendor.verify(delivery, folder.source(secrets=(secret,)))
+    assert type(verdict).__name__ == "Refusal", "a stranger got in"
+
+
+@cache
+def _header_names(folder: str) -> list[str]:
+    path = next(one.path for one in folders() if one.name == folder) / "vectors.json"
+    vectors: list[Item] = json.loads(path.read_text(encoding="utf-8"))["vectors"] if path.exists() else []
+    return sorted({"authorization", *(name.lower() for one in vectors for name in one.get("headers", {}))})
