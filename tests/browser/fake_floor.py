@@ -38,7 +38,7 @@ class FakeFloor:
         return {
             "floor": self.name, "zone": self.zone, "currency": self.currency, "currency_exponent": 2,
             "language": self.language, "now_ms": self.now_ms, "boards": [*self.boards], "rotate": self.rotate,
-            "quiet_hours": None, "win": {"seconds": 3, "sound": False},
+            "quiet_hours": None, "win": {"seconds": 1.5, "sound": False},
         }  # fmt: skip
 
     def _state(self, board: str) -> Json:

@@ -1,7 +1,7 @@
 // Widgets in, a screen without gaps out: KPIs in a strip, panels in columns of like weight, lists cut to the
 // rows that fit. Measures only when the screen or the set of widgets changes, not at each tick.
 
-import { make, setAttribute, setHidden, setProperty } from "./dom.js";
+import { make, setHidden, setProperty } from "./dom.js";
 
 const HEADING_REM = 5.2, DEADLINE_REM = 3, CONVERSION_REM = 15.5, FEW_ROWS = 3, MANY_ROWS = 10;
 // Of these a few rows say something; of the others, as of a funnel, all are needed.
@@ -10,7 +10,8 @@ const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7,
 const WIDE = new Set(["leaderboard", "most_improved", "contest"]);
 const COLUMNS_MAX = 3;
 const WIDE_FIGURE = 1.15, WIDE_SHARE = 0.66;
-const BOARD_REM = 59, STRIP_REM = [0, 19, 32], TWO_LINES_REM = 5;
+const BOARD_REM = 59, STRIP_REM = [0, 19, 30], TWO_LINES_REM = 5;
+const FIGURE_LINE = 1.2;
 const FIGURE_REM_MAX = 5.4, FIGURE_REM_MIN = 1.4;
 
 // How many KPIs stand beside each other, and whether the first one takes two places.
@@ -96,7 +97,10 @@ export class Layout {
       setProperty(panel.view.root, "--need", `${needed.toFixed(1)}rem`);
       setProperty(panel.view.root, "flex-grow", (wanted - needed + 2).toFixed(1));
     }
-    for (const { view } of this.panels) if (view.list) fitList(view.list);
+    for (const { view } of this.panels) {
+      if (view.list) fitList(view);
+      else fitBody(view.root);
+    }
   }
 
   // One size for all figures of the strip, by its longest one; it does not jump back when that gets shorter.
@@ -113,6 +117,9 @@ export class Layout {
       const wide = root === this.board.querySelector(".first-is-wide > :first-child");
       const widthOfOneRem = value.offsetWidth / parseFloat(getComputedStyle(value).fontSize) * rem;
       if (widthOfOneRem) size = Math.min(size, room * (wide ? WIDE_SHARE / WIDE_FIGURE : 1) / widthOfOneRem);
+      const line = parseFloat(style.fontSize) * 1.3, below = root.classList.contains("aimed") || wide ? 2 * line : line;
+      const height = root.clientHeight - 2 * parseFloat(style.paddingTop) - headings - line - below;
+      if (root.parentElement.offsetHeight < window.innerHeight) size = Math.min(size, height / rem / FIGURE_LINE / (wide ? WIDE_FIGURE : 1));
     }
     setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size * 0.98).toFixed(2)}rem`);
   }
@@ -128,7 +135,7 @@ export class Layout {
 }
 
 // Shows as many rows as have room, and gives each an equal part of it.
-function fitList(list) {
+function fitList({ list, cut }) {
   const rows = [...list.children];
   list.fittedCount = rows.length;
   const style = getComputedStyle(list);
@@ -136,5 +143,12 @@ function fitList(list) {
   const flows = style.getPropertyValue("--flows").trim() === "1";
   const fitting = flows || !least ? rows.length : Math.max(1, Math.floor(list.clientHeight / least));
   rows.forEach((row, place) => setHidden(row, place >= fitting));
-  setAttribute(list, "data-cut", rows.length > fitting || null);
+  if (cut) cut(Math.min(fitting, rows.length), rows.length);
+}
+
+// A panel without rows that is too low leaves its smallest words out.
+function fitBody(root) {
+  root.classList.remove("tight");
+  const body = root.lastElementChild;
+  root.classList.toggle("tight", body.scrollHeight > body.clientHeight + 1);
 }

@@ -192,7 +192,7 @@ class Wall {
     if ($("boards").dataset.names !== names) {
       $("boards").dataset.names = names;
       $("boards").replaceChildren(...boards.map(board => {
-        const link = make("a", "", make("span", "", this.titleOf(board)));
+        const link = make("a", "", make("span", "unseen", this.titleOf(board)));
         link.href = `/wall/${encodeURIComponent(board.name)}${location.search}`;
         link.dataset.board = board.name;
         return link;

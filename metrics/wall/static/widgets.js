@@ -115,13 +115,21 @@ function bars(className, { fallback, rowsOf }) {
     const frame = panel(className), list = make("ol", "bars fitted");
     frame.body.append(list);
     const rows = new KeyedList(list, () => barRow(), (row, data) => row.update(data));
+    let note = "", cut = "";
+    const showNote = () => setText(frame.note, [note, cut].filter(Boolean).join(" · "));
     return {
       root: frame.root,
       list,
       update(data) {
         setText(frame.title, titleOf(data, f.text("widget", fallback)));
-        setText(frame.note, data.window ? noteOf(f, data) : f.ui("now"));
+        note = data.window ? noteOf(f, data) : f.ui("now");
         rows.show(rowsOf(f, data), row => row.key);
+        showNote();
+      },
+      // Bars without room are left out, and the heading says so.
+      cut(shown, all) {
+        cut = shown < all ? f.ui("out_of", { part: f.count(shown), whole: f.count(all) }) : "";
+        showNote();
       },
     };
   };
@@ -129,6 +137,8 @@ function bars(className, { fallback, rowsOf }) {
 
 function barRow() {
   const name = make("span", "name"), figure = make("bdi", "amount"), more = make("span", "more");
+  const short = make("span"), aloud = make("span", "unseen");
+  more.append(short, aloud);
   const fill = make("span", "fill"), bar = make("div", "bar", fill);
   bar.setAttribute("aria-hidden", "true");
   return {
@@ -136,7 +146,8 @@ function barRow() {
     update(row) {
       setText(name, row.name);
       setText(figure, row.figure);
-      setText(more, row.more);
+      setText(short, row.more);
+      setText(aloud, row.aloud);
       setProperty(fill, "transform", `scaleX(${clamped(row.share).toFixed(3)})`);
     },
   };
@@ -151,6 +162,7 @@ const pipeline = bars("pipeline", {
       name: stage.name || stage.stage,
       figure: f.money(stage.amount_minor, data.currency, data.exponent),
       more: f.ui("deals", { n: stage.count }),
+      aloud: "",
       share: stage.amount_minor / most,
     }));
   },
@@ -164,8 +176,8 @@ const funnel = bars("funnel", {
       key: `${place} ${step.label}`,
       name: f.kpi(step.label),
       figure: step.value === null ? "–" : f.bigCount(step.value),
-      more: typeof step.share_of_previous === "number"
-        ? f.ui("of_previous", { share: f.percent(step.share_of_previous) }) : "",
+      more: typeof step.share_of_previous === "number" ? f.percent(step.share_of_previous) : "",
+      aloud: typeof step.share_of_previous === "number" ? f.ui("of_previous") : "",
       share: (step.value ?? 0) / most,
     }));
   },
