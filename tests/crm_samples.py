@@ -246,6 +246,12 @@ def differences(want: Item, event: Event) -> list[str]:
     return found
 
 
+def disagreements(want: Item, state: object) -> list[str]:
+    """Return the fields in which a merged state is not what is expected."""
+    fields = {name: value for name, value in want.items() if name in _FIELDS}
+    return [name for name, value in fields.items() if not same(value, getattr(state, _FIELDS[name]))]
+
+
 def same(value: object, had: object) -> bool:
     if isinstance(had, Decimal | float):
         return Decimal(str(value)) == Decimal(str(had))

@@ -1,13 +1,25 @@
 """Every payload of tests/crm becomes the events expected of it; every signed request gets its verdict."""
 
 import hashlib
+import random
 from dataclasses import replace
 
 import pytest
 
+from streams.entities import merge
 from streams.gateway.model import AsIs, Canonical, Delivery, Outcome, Refusal, Thin, Verified
 from streams.gateway.placing import cloud_event
-from tests.crm_samples import Folder, Found, Item, folders, media_type, samples, vectors
+from tests.crm_samples import (
+    Folder,
+    Found,
+    Item,
+    decoded,
+    disagreements,
+    folders,
+    media_type,
+    samples,
+    vectors,
+)
 
 
 def _name(value: object) -> str:
@@ -24,6 +36,26 @@ def test_payload_becomes_what_is_expected_of_it(folder: Folder, sample: Item) ->
         if "final_state" not in want:
             found.take(want)
     found.all_taken()
+
+
+@pytest.mark.parametrize(
+    ("folder", "sample"),
+    [pair for pair in samples() if any("final_state" in want for want in pair[1]["expect"])],
+    ids=_name,
+)
+def test_changes_in_any_order_end_in_one_state(folder: Folder, sample: Item) -> None:
+    (want,) = (want["final_state"] for want in sample["expect"] if "final_state" in want)
+    source = folder.source(sample["file"])
+    events = [
+        decoded(outcome, source)
+        for outcome in folder.read(sample)
+        if isinstance(outcome, Canonical) and outcome.entity_id == want["entity_id"]
+    ]
+    for seed in range(5):
+        state = None
+        for event in random.Random(seed).sample(events, len(events)):
+            state = merge(state, event)
+        assert disagreements(want, state) == []
 
 
 def _ids(outcomes: list[Outcome], folder: Folder) -> list[bytes]:
