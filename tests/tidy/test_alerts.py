@@ -11,7 +11,7 @@ import yaml
 
 from metrics.alerts.plan import ALERTS, BUSINESS, REPLAY, STALE
 from streams.alert_files import alertmanager_of, rules_of
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 from tests.tidy.catalogue import selectors, wrong_grouping, wrong_with
 from tests.tidy.repository import ROOT
 from tests.tidy.test_docs import _anchors
@@ -172,3 +172,49 @@ def test_the_stack_gives_alertmanager_the_token_of_the_gateway() -> None:
     service = compose["services"]["alertmanager"]
     assert service["secrets"] == ["gateway-token"]
     assert compose["secrets"] == {"gateway-token": {"environment": "SALESFLOOR_GATEWAY__TOKEN"}}
+
+
+def _people(tmp_path: Path) -> Path:
+    """Write the routes of a floor that tells people by every means there is."""
+    (tmp_path / "salesfloor.toml").write_text(
+        """
+[floor]
+zone = "Asia/Kuala_Lumpur"
+holidays = ["2026-12-25"]
+
+[alerts]
+mail_to = ["sales-lead@example.com"]
+mail_from = "floor@example.com"
+mail_smarthost = "smtp.example.com:587"
+mail_username = "floor"
+mail_password_file = "/run/secrets/mail-password"
+slack_channel = "#sales-ops"
+slack_url_file = "/run/secrets/slack-url"
+webhook_url = "https://bot.example.com/alerts"
+webhook_token_file = "/run/secrets/bot-token"
+"""
+    )
+    (text,) = alertmanager_of(load_settings(tmp_path / "salesfloor.toml")).values()
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(text)
+    return path
+
+
+def test_alertmanager_accepts_mail_slack_and_webhook(tmp_path: Path) -> None:
+    run_tool("amtool", "check-config", _people(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        (["scope=business", "severity=page", "alertname=ConversionFallingFast"], "salesfloor,people"),
+        (["scope=pipeline", "severity=page", "alertname=SalesfloorWorkerDown"], "salesfloor,people"),
+        (["scope=pipeline", "severity=ticket", "alertname=SalesfloorLagGrowing"], "salesfloor,people"),
+        (["scope=pipeline", "severity=info", "alertname=SalesfloorReplaying"], "nobody"),
+    ],
+)
+def test_alertmanager_sends_an_alert_where_it_belongs(
+    tmp_path: Path, labels: list[str], receivers: str
+) -> None:
+    config = f"--config.file={_people(tmp_path)}"
+    run_tool("amtool", "config", "routes", "test", config, f"--verify.receivers={receivers}", *labels)
