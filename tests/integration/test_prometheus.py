@@ -22,6 +22,7 @@ import pytest
 from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
+from metrics.gauge_windows import BY_DEFAULT
 from tests.floor_process import Process, RunningFloor, running_floor
 from tests.histories import Generator, edge_times
 from tests.oracle_windows import Floor
@@ -101,12 +102,14 @@ def metrics_role(floor: RunningFloor) -> Iterator[str]:
 
 
 def gauges_of(snapshot: Mapping[str, object]) -> dict[tuple[str, Labels], float]:
-    """Say which samples the snapshot's numbers make, from the rules for gauge names."""
+    """Say which samples the snapshot's numbers make, from the rules for gauge names and their windows."""
     gauges: dict[tuple[str, Labels], float] = {}
     values = snapshot["values"]
     assert isinstance(values, list)
     for value in values:
-        kpi, level = value["kpi"], value["level"]
+        kpi, level, window = value["kpi"], value["level"], value.get("window")
+        if window not in BY_DEFAULT.of(BUILT_IN[kpi], level, (window,)):
+            continue  # answered, but no gauge
         unit = SUFFIX.get(BUILT_IN[kpi].unit, "")
         labels = {**value["key"]}
         labels |= {name: str(value[name]) for name in ("window", "currency", "quantile") if name in value}
