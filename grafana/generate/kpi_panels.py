@@ -1,7 +1,7 @@
 """KPIs in, panels out: each says what its number means in the catalogue's own sentence. Places none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from grafana_foundation_sdk.models import dashboard as model
@@ -20,7 +20,7 @@ from grafana.generate.panels import (
     setting,
 )
 from grafana.generate.queries import CHOSEN, change, kpi, summed
-from grafana.generate.wording import SHARE, decimals, heading, title, unit
+from grafana.generate.wording import SHARE, decimals, heading, of_quantile, title, unit
 from metrics.catalogue import BUILT_IN
 from metrics.wall.better import better_of
 
@@ -58,6 +58,8 @@ def kpi_number(
     """Show a KPI, and how it stands against the window before where it has one."""
     now = Query(kpi(name, scope.level, scope.where, window=window, quantile=quantile), "now")
     look = look_of(name, window)
+    if quantile is not None:
+        look = replace(look, title=f"{look.title}, {of_quantile(quantile)}")
     if BUILT_IN.is_level(BUILT_IN[name]) or not compared:
         return number(name, width, look, now)
     better = GOOD_BELOW_ZERO if better_of(name) == "down" else GOOD_ABOVE_ZERO
@@ -95,7 +97,7 @@ class Column:
 
     def query(self, scope: Scope, label: str) -> Query:
         expr = kpi(self.kpi, scope.level, scope.where, window=self.window, quantile=self.quantile)
-        said = heading(self.kpi) + (f", {self.quantile:.0%}" if self.quantile is not None else "")
+        said = heading(self.kpi) + (f", {of_quantile(self.quantile)}" if self.quantile is not None else "")
         return Query(summed(expr, label), said, shown_as(unit(self.kpi), decimals(self.kpi)))
 
 
@@ -128,9 +130,7 @@ def steps_of(key: str, width: int, look: Look, scope: Scope, names: Sequence[str
 
 def quantile_lines(name: str, scope: Scope, width: int, *, window: str = CHOSEN) -> Panel:
     made = [
-        Query(
-            kpi(name, scope.level, scope.where, window=window, quantile=fraction), f"{fraction:.0%} of them"
-        )
+        Query(kpi(name, scope.level, scope.where, window=window, quantile=fraction), of_quantile(fraction))
         for fraction in BUILT_IN[name].quantiles
     ]
     return lines(f"{name}/lines", width, look_of(name, window), *made)

@@ -45,6 +45,10 @@ def title(name: str, window: str | None = None) -> str:
     return f"{text}, {WINDOW.get(window, '${window:text}')}"
 
 
+def of_quantile(fraction: float) -> str:
+    return "median" if fraction == 0.5 else f"{fraction:.0%} within"
+
+
 def unit(name: str) -> str:
     return UNIT[BUILT_IN[name].unit]
 
