@@ -134,6 +134,10 @@ class Ledger:
             self._said_at[what] = now
             log.warning(fields(line.fate, source=line.source, reason=line.reason, detail=line.detail))
 
+    @property
+    def followers(self) -> int:
+        return len(self._followers)
+
     @contextmanager
     def followed(self) -> Iterator[asyncio.Queue[Line | None]]:
         """Yield a queue that gets every line from now on, and None at the end."""

@@ -318,6 +318,22 @@ async def test_answer_comes_within_the_vendors_patience(
         assert (await post(client, [note()]))[0] == 503
 
 
+async def test_body_that_does_not_arrive_is_given_up(
+    sender: RecordingSender, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_whole() -> AsyncIterator[bytes]:
+        yield b"["
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("streams.gateway.door._SHARE_OF_PATIENCE", 0.01)
+    app = create_app(sender, clock, token=None, retention_ms=None, sources=[hubspot()])
+    async with (
+        TestClient(TestServer(app)) as client,
+        client.post("/hooks/hubspot", data=never_whole(), headers=signed(b"[]")) as response,
+    ):
+        assert response.status == 408
+
+
 def test_replays_are_forgotten_once_their_signature_is_stale() -> None:
     replays = Replays(kept_max=2)
     replays.remember("a", "x", 0)
