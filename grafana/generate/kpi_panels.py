@@ -83,7 +83,10 @@ def kpi_bars(
     name: str, scope: Scope, width: int, *, by: str, top: int = 10, window: str = CHOSEN, links: Links = ()
 ) -> Panel:
     """Rank teams, reps or stages by a KPI."""
-    best = f"sort_desc(topk({top}, {kpi(name, scope.level, scope.where, window=window)}))"
+    value = kpi(name, scope.level, scope.where, window=window)
+    if BUILT_IN.is_level(BUILT_IN[name]):
+        value += " > 0"  # a stage where nothing can be open, such as won, is no bar
+    best = f"sort_desc(topk({top}, {value}))"
     return bars(f"{name}/bars/{by}", width, look_of(name, window, links=links), Query(best, f"{{{{{by}}}}}"))
 
 
