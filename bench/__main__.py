@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-BENCHES = ("backtest", "fold", "freshness", "restart", "snapshot")
+BENCHES = ("backtest", "fold", "freshness", "gateway", "restart", "snapshot")
 
 
 def main() -> None:
