@@ -33,6 +33,8 @@ _POLL_MS: Final = 1000
 _WAIT_FIRST_SECONDS: Final = 1.0
 _WAIT_LAST_SECONDS: Final = 60.0
 
+_FIX: Final = "none needed if Kafka comes; where there is none, set [alerts] banner = false"
+
 _GRAVITY: Final = {"page": 0, "ticket": 1}
 
 
@@ -112,7 +114,7 @@ class AlertFeed:
             except Exception as error:  # noqa: BLE001 - a banner must not cost the numbers their role
                 reason = str(error) or type(error).__name__
                 if reason != said:
-                    log.warning(fields("no alerts for the wall yet", topic=ALERTS, reason=reason))
+                    log.warning(fields("no alerts for the wall", reason=reason, fix=_FIX))
                     said = reason
             await asyncio.sleep(pause)
             pause = min(2 * pause, _WAIT_LAST_SECONDS)

@@ -5,9 +5,16 @@ from typing import Final
 
 from metrics.alerts.plan import COVERAGE, PACE, SILENT, SLA, AlertPlan
 from metrics.alerts.rules import AlertRule, Group, Said, alert_rule, number, told
+from metrics.catalogue import BUILT_IN
+from metrics.targets import can_be_paced
+from metrics.wall.better import better_of
 
 ACTIVE_WINDOW: Final = "7d"
 """A team without anything done for so long is on holiday or gone: its silence is no news."""
+_BETTER_LOW: Final = "|".join(
+    kpi.name for kpi in BUILT_IN if better_of(kpi.name) == "down" and can_be_paced(kpi, BUILT_IN)
+)
+"""To be behind the pace of losses and costs is what one hopes for."""
 _OPEN: Final = "min(min_over_time(salesfloor_business_open[{window}])) == 1"
 
 
@@ -51,8 +58,8 @@ def _rule(plan: AlertPlan, level: str, name: str, expr: str, said: Said) -> Aler
 
 
 def _pace(plan: AlertPlan, level: str) -> Iterator[AlertRule]:
-    def gauge(figure: str) -> str:
-        return f"max by ({_by(level, 'kpi', 'period')}) (salesfloor_{level}_{figure})"
+    def gauge(figure: str, among: str = "") -> str:
+        return f"max by ({_by(level, 'kpi', 'period')}) (salesfloor_{level}_{figure}{among})"
 
     def figure(query: str, form: str) -> str:
         labels = _labels(level, "kpi", "period")
@@ -64,10 +71,11 @@ def _pace(plan: AlertPlan, level: str) -> Iterator[AlertRule]:
         "humanizePercentage",
     )
     quota = figure(f"max(salesfloor_{level}_quota_attainment_ratio{{{same}}})", "humanizePercentage")
+    delta = gauge("pace_delta", f'{{kpi!~"{_BETTER_LOW}"}}')
     after = number(plan.pace_after_ratio)
     yield _rule(
         plan, level, PACE,
-        f"{gauge('pace_delta')} < -{number(plan.pace_behind_ratio)} * {gauge('pace_expected')}\n"
+        f"{delta} < -{number(plan.pace_behind_ratio)} * {gauge('pace_expected')}\n"
         f"and {gauge('pace_expected')} > {after} * {gauge('quota')}",
         Said(
             f"{_whose(level)} is behind its pace for {{{{ $labels.kpi }}}} in {{{{ $labels.period }}}}.",
