@@ -12,13 +12,14 @@ from decimal import Decimal
 import numpy as np
 
 from metrics.measures import BY_NAME, histogram_key
-from metrics.panes import FINEST, Cell, FeedState, PaneLog
+from metrics.panes import FINEST, Cell, FeedState, Hindsight, PaneLog
 from metrics.reference import Rate, Reference, RosterSpell
 from metrics.snapshot import PaneImage, SnapshotConfig, Snapshotter
 
 ROWS = 300_000
 NOW_MS, DAY_MS = 1_526_472_000_000, 86_400_000
 FLOWS = ("created", "won", "won_amount", "lost", "lost_amount", "calls_done", "activities_done", "leads_new")
+COHORTS = ("created_won", "leads_new_converted")
 
 
 def floor_of(reps: int, references: Sequence[Reference] = ()) -> PaneImage:
@@ -37,7 +38,9 @@ def floor_of(reps: int, references: Sequence[Reference] = ()) -> PaneImage:
         for stage in ("new", "offer")
         for code in codes
     ]
-    numbers = [BY_NAME[name].number for name in FLOWS] + [histogram_key(BY_NAME["won_cycle"], 10 * DAY_MS)]
+    numbers = [BY_NAME[name].number for name in (*FLOWS, *COHORTS)] + [
+        histogram_key(BY_NAME["won_cycle"], 10 * DAY_MS)
+    ]
     key = random.choice(np.array(numbers), ROWS).astype(np.int32)
     cell = random.integers(0, len(flows), ROWS).astype(np.int32)
     is_open = random.random(ROWS) < 0.2
@@ -47,7 +50,10 @@ def floor_of(reps: int, references: Sequence[Reference] = ()) -> PaneImage:
     money = np.isin(key, [BY_NAME[name].number for name in ("won_amount", "lost_amount", "open_amount")])
     value = np.where(money, random.integers(1, 10**6, ROWS), 1).astype(np.int64)
     start_ms = NOW_MS - (random.random(ROWS) ** 2 * 400 * DAY_MS).astype(np.int64)
-    log = PaneLog(start_ms, cell, key, value)
+    cohort = np.isin(key, [BY_NAME[name].number for name in COHORTS])
+    known_ms = start_ms + (random.random(ROWS) * 60 * DAY_MS).astype(np.int64)
+    later = Hindsight(start_ms[cohort], known_ms[cohort], cell[cohort], key[cohort], value[cohort])
+    log = PaneLog(start_ms[~cohort], cell[~cohort], key[~cohort], value[~cohort], later)
     return PaneImage((*flows, *open_), log, (FINEST,), tuple(references), FeedState())
 
 

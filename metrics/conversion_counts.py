@@ -127,6 +127,7 @@ class _Outcomes:
     """One funnel's rows of the last weeks, in the order of their time."""
 
     start_ms: Ints
+    known_ms: Ints
     group: Ints  # 1 + team
     successes: Ints
     trials: Ints
@@ -135,7 +136,7 @@ class _Outcomes:
         successes, trials = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
         for interval in intervals:
             first, last = np.searchsorted(self.start_ms, interval)
-            rows = slice(int(first), int(last))
+            rows = int(first) + np.flatnonzero(self.known_ms[int(first) : int(last)] < interval.end_ms)
             np.add.at(successes, self.group[rows], self.successes[rows])
             np.add.at(trials, self.group[rows], self.trials[rows])
         successes[0], trials[0] = successes.sum(), trials.sum()
@@ -210,9 +211,10 @@ def _aligned(window: AlertWindow, edges: PaneEdges) -> AlertWindow:
 
 @dataclass(frozen=True)
 class _FunnelRows:
-    """The rows any funnel is made of, in the order of their time."""
+    """The rows any funnel is made of, in the order of their time. Most are known when they happen."""
 
     start_ms: Ints
+    known_ms: Ints
     cell: Ints
     key: Ints
     value: Ints
@@ -223,25 +225,40 @@ class _FunnelRows:
     ) -> "_FunnelRows":
         numbers = sorted({BY_NAME[m].number for f in funnels for m in {**f.successes, **f.trials}})
         wanted = np.isin(log.key, numbers) & (log.start_ms >= since_ms) & (log.start_ms < before_ms)
-        start_ms, cell = log.start_ms[wanted], log.cell[wanted].astype(np.int64)
-        return cls._netted(start_ms, places.flows(cell, start_ms), log.key[wanted], log.value[wanted])
+        later = log.hindsight
+        told = np.isin(later.key, numbers) & (later.start_ms >= since_ms) & (later.known_ms < before_ms)
+        start_ms = np.concatenate((log.start_ms[wanted], later.start_ms[told]))
+        known_ms = np.concatenate((log.start_ms[wanted], later.known_ms[told]))
+        cell = np.concatenate((log.cell[wanted], later.cell[told])).astype(np.int64)
+        key = np.concatenate((log.key[wanted], later.key[told]))
+        value = np.concatenate((log.value[wanted], later.value[told]))
+        return cls._netted(start_ms, known_ms, places.flows(cell, start_ms), key, value)
 
     @classmethod
-    def _netted(cls, start_ms: Ints, cell: Ints, key: NDArray[np.int32], value: Ints) -> "_FunnelRows":
+    def _netted(
+        cls, start_ms: Ints, known_ms: Ints, cell: Ints, key: NDArray[np.int32], value: Ints
+    ) -> "_FunnelRows":
         """Sort by time and add up what speaks of the same: what was taken back must leave no trace."""
-        order = np.lexsort((key, cell, start_ms))
-        start_ms, cell, key = start_ms[order], cell[order], key[order]
+        order = np.lexsort((key, cell, known_ms, start_ms))
+        start_ms, known_ms, cell, key = start_ms[order], known_ms[order], cell[order], key[order]
         new = np.ones(len(order), dtype=np.bool_)
         new[1:] = (np.diff(start_ms) != 0) | (np.diff(cell) != 0) | (np.diff(key) != 0)
+        new[1:] |= np.diff(known_ms) != 0
         first = np.flatnonzero(new)
         sums = np.add.reduceat(value[order], first) if len(first) else value[:0]
         held = first[sums != 0]
-        return cls(start_ms[held], cell[held], key[held].astype(np.int64), sums[sums != 0])
+        return cls(start_ms[held], known_ms[held], cell[held], key[held].astype(np.int64), sums[sums != 0])
 
     def outcomes(self, funnel: Funnel, team_of_cell: Ints) -> _Outcomes:
         successes, trials = self._weighted(funnel.successes), self._weighted(funnel.trials)
         own = np.flatnonzero((successes != 0) | (trials != 0))
-        return _Outcomes(self.start_ms[own], team_of_cell[self.cell[own]] + 1, successes[own], trials[own])
+        return _Outcomes(
+            self.start_ms[own],
+            self.known_ms[own],
+            team_of_cell[self.cell[own]] + 1,
+            successes[own],
+            trials[own],
+        )
 
     def _weighted(self, weights: Weights) -> Ints:
         result = np.zeros(len(self.key), dtype=np.int64)

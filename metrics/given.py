@@ -29,6 +29,12 @@ GIVEN: Final = {
             _ROSTERED,
         ),
         Given(
+            "created_age", Unit.DURATION,
+            "Time from their creation to the window's end, added up over the deals created in the window. Of"
+            " a past instant absent where panes are wider than the events.",
+            _EVERYWHERE, may_be_absent=True,
+        ),
+        Given(
             "market_size", Unit.MONEY,
             "Market of the period, by the share of its time that lies in the window; of several periods the"
             " shortest. Absent where a part of the window has none.",

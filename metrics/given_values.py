@@ -14,6 +14,7 @@ from metrics.segments import Lines, Segments
 from metrics.sums import COLUMN_OF, Index, Rows
 
 _ACTIVITIES = COLUMN_OF["activities_done"]
+_CREATED = COLUMN_OF["created"]
 
 
 class GivenValues:
@@ -28,11 +29,15 @@ class GivenValues:
         *,
         market: Market,
         time: BusinessTime,
+        exact_since_ms: int,
     ) -> None:
         self._segments = segments
         self._places = places
         self._market = market
         self._rows = rows.only(np.flatnonzero(rows.column == _ACTIVITIES))
+        self._created = rows.only(np.flatnonzero((rows.column == _CREATED) & (rows.segment > 0)))
+        self._exact_since_ms = exact_since_ms
+        """From here on the times of rows are those of the events themselves."""
         self._rep_of_cell = rep_of_cell
         """Which rep a cell is of; -1 where it says none."""
         self._time = time
@@ -45,6 +50,7 @@ class GivenValues:
             "rostered_time": self._rostered_time,
             "rep_business_days": self._rep_business_days,
             "market_size": self._market_size,
+            "created_age": self._created_age,
         }
         return known[name](lines, groups)
 
@@ -97,6 +103,22 @@ class GivenValues:
         found = np.zeros((groups.count, len(lines)), dtype=np.int64)
         np.add.at(found, pairs // reps, seen.T.astype(np.int64))
         return found.T
+
+    def _created_age(self, lines: Lines, groups: LevelGroups) -> Exact:
+        edges_ms, rows = self._segments.edges_ms, self._created
+        group = groups.group_of_cell[rows.cell]
+        shown = group >= 0
+        at = (rows.segment[shown], group[shown])
+        value = rows.value[shown].astype(np.int64)
+        deals = np.zeros((len(edges_ms), groups.count), dtype=np.int64)
+        times = deals.copy()
+        np.add.at(deals, at, value)
+        np.add.at(times, at, value * (rows.start_ms[shown] - edges_ms[0]))
+        for sums in (deals, times):
+            np.cumsum(sums, axis=0, out=sums)
+        ends_ms = (edges_ms[lines.ends] - edges_ms[0])[:, None]
+        age = ends_ms * (deals[lines.ends] - deals[lines.starts]) - (times[lines.ends] - times[lines.starts])
+        return Exact.of(age).without((edges_ms[lines.starts] < self._exact_since_ms)[:, None])
 
     def _business_days(self) -> tuple[Index, int]:
         """Return the business days before each edge, and the parts a day has."""

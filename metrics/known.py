@@ -7,6 +7,7 @@ import numpy as np
 
 from metrics.calendar import Calendar
 from metrics.groups import CellGroups
+from metrics.hindsight import Untold, known_before
 from metrics.labels import UNASSIGNED, label_value
 from metrics.market import Market
 from metrics.panes import Cell, PaneLog
@@ -26,6 +27,13 @@ class Ground(NamedTuple):
     currency: str
     stage_probability: Mapping[str, float]
     year_named_by: YearNamedBy
+
+
+class KnownRows(NamedTuple):
+    rows: Rows
+    histograms: dict[str, HistogramRows]
+    untold: Untold
+    """What of `rows` was not known yet when some windows ended."""
 
 
 class Known:
@@ -55,11 +63,17 @@ class Known:
     def speaks_of(self, cells: tuple[Cell, ...], references: tuple[Reference, ...]) -> bool:
         return self._cells == cells and self._references == references
 
-    def rows(self, log: PaneLog, edges_ms: Index) -> tuple[Rows, dict[str, HistogramRows]]:
+    def rows(self, log: PaneLog, edges_ms: Index) -> "KnownRows":
         """Return the rows before the last edge, weighted and in their places; money still in its currency."""
         rows, histograms = rows_before(log, edges_ms)
         placed = self.places.placed(weighted(rows, self._chance_millionths), edges_ms)
-        return placed, {name: self.places.histogram(each) for name, each in histograms.items()}
+        later, known = known_before(log.hindsight, edges_ms)
+        later = later.with_cell(self.places.flows(later.cell, later.start_ms))
+        return KnownRows(
+            placed.and_also(later),
+            {name: self.places.histogram(each) for name, each in histograms.items()},
+            Untold.of(later, known),
+        )
 
     @property
     def rep_of_cell(self) -> Index:

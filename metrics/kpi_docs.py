@@ -19,6 +19,12 @@ the numerators over the sum of the denominators, at every level. **Empty** says 
 exists but did nothing shows: `0`, or *absent*, which is no sample at all. **Now** marks what is open at
 the instant, whatever the window; it has no `window` label and no previous twin.
 
+A window tells what had happened before its end, in the events' own time, however long ago that is. So a
+number of a past instant, and a previous twin, tells what was so *then*. What became of the deals, leads,
+demos and first purchases of a window counts if it came about before the window's end: a deal is won when it
+closed, a lead is converted when it converted. A twin thus sets a cohort beside one of the same age. A
+correction restates the past: what the records now say of a time is what counts for that time.
+
 Gauges are called `salesfloor_<level>_…` with the level in place of `*`. Every windowed gauge has a twin
 for the window just before: the same name with `_previous` before the unit, such as
 `salesfloor_team_win_rate_previous_ratio`. Labels: `window`, the level's own (`team="…"`), for reps also

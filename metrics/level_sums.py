@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.exact import Exact, FloatArray, IntArray
+from metrics.exact import Exact, FloatArray, IntArray, exact_sum
 from metrics.formula import Inputs, KpiUnit, Value, evaluate, to_float
 from metrics.given import GIVEN
 from metrics.given_values import GivenValues
 from metrics.groups import LevelGroups
+from metrics.hindsight import Untold
 from metrics.kpi import Catalogue, Kpi
 from metrics.measures import BY_NAME, Kind, Unit
 from metrics.rates import Valued
@@ -41,6 +42,7 @@ class Source:
     segments: Segments
     histograms: Mapping[str, HistogramRows]
     given: GivenValues
+    untold: Untold
     exponent: int
 
     def scale_of(self, unit: KpiUnit) -> Fraction:
@@ -119,6 +121,10 @@ class LevelSums:
             sums = self._totals.before(column, lines.ends)
         else:
             sums = self._totals.between(column, lines.starts, lines.ends)
+            groups = self._groups
+            untold = self._source.untold.within(column, lines, groups.group_of_cell, groups.count)
+            if untold is not None:
+                sums = exact_sum(sums, -untold)
         return Exact.parts(sums, self._scale if measure.unit is Unit.MONEY else 1)
 
     def _quantile(self, place: Place, fraction: float, histogram: str, at: str) -> FloatArray:

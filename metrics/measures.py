@@ -40,7 +40,7 @@ class Measure:
 
 MEASURES: tuple[Measure, ...] = (
     Measure(1, "created", Unit.COUNT),
-    Measure(90, "created_won", Unit.COUNT),  # at the time of creation, of deals that are won by now
+    Measure(90, "created_won", Unit.COUNT),  # at the time of creation, of deals won since
     Measure(2, "won", Unit.COUNT),
     Measure(3, "lost", Unit.COUNT),
     Measure(4, "won_amount", Unit.MONEY),
@@ -189,6 +189,26 @@ def split_histogram_key(key: int) -> tuple[int, int]:
 def split_histogram_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the measure numbers, and the bucket (or the member less `BUCKET_ZERO`) of each key."""
     return keys >> _BUCKET_BITS, (keys & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_ZERO
+
+
+# What counts at one time but is known only from a later one on, such as a won deal in the cohort it was
+# created in: the key says how much later, and lies above every other key.
+HINDSIGHT_KEY_MIN = 1 << 52
+_LAG_BITS = 42
+LAG_MS_MAX = (1 << _LAG_BITS) - 1
+
+
+def hindsight_key(number: int, lag_ms: int) -> int:
+    """Return the key of a scalar measure that is known so long after its time, else its own.
+
+    Nobody waits 139 years: a greater lag is cut to that.
+    """
+    return number if lag_ms <= 0 else HINDSIGHT_KEY_MIN | number << _LAG_BITS | min(lag_ms, LAG_MS_MAX)
+
+
+def split_hindsight_key(key: int) -> tuple[int, int]:
+    """Return (measure number, lag in ms) of a hindsight key."""
+    return (key - HINDSIGHT_KEY_MIN) >> _LAG_BITS, key & LAG_MS_MAX
 
 
 def is_level(key: int) -> bool:

@@ -91,6 +91,23 @@ def edge_is_exact(edge_ms: int, resolution: Resolution, *, day_start: DayStart) 
     return pane_start_ms(edge_ms, tier=tier, day_start=day_start) == edge_ms
 
 
+class Hindsight(NamedTuple):
+    """Rows of what counts at one time and is known only from a later one on. Columns of equal length.
+
+    A window counts them where it holds `start_ms` and ends after `known_ms`, which lies after `start_ms`.
+    """
+
+    start_ms: NDArray[np.int64]
+    known_ms: NDArray[np.int64]
+    cell: NDArray[np.int32]
+    key: NDArray[np.int32]  # number of a scalar flow
+    value: NDArray[np.int64]
+
+
+_TIMES, _NUMBERS = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
+NO_HINDSIGHT = Hindsight(_TIMES, _TIMES, _NUMBERS, _NUMBERS, _TIMES)
+
+
 class PaneLog(NamedTuple):
     """All panes of all slots as columns of equal length n. A row is one measure of one pane.
 
@@ -101,6 +118,7 @@ class PaneLog(NamedTuple):
     cell: NDArray[np.int32]  # index into `PaneReader.cells()`
     key: NDArray[np.int32]  # measure number, or histogram key (metrics.measures)
     value: NDArray[np.int64]
+    hindsight: Hindsight = NO_HINDSIGHT
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,25 @@ from metrics.edges import PaneEdges, WindowPlan, plan_windows
 from metrics.gauge_windows import GaugeWindows
 from metrics.given_values import GivenValues
 from metrics.groups import CellContents, group_level
-from metrics.known import Ground, Known
+from metrics.known import Ground, Known, KnownRows
 from metrics.kpi import LEVELS, Catalogue, Kpi
 from metrics.kpi_snapshot import KpiSnapshot, LevelKeys, Series
 from metrics.level_sums import LevelSums, Source
 from metrics.money import exponent_of
 from metrics.pacing import Pacing
-from metrics.panes import Cell, FeedState, PaneLog, PaneReader, Resolution
+from metrics.panes import (
+    EXACT,
+    UNBOUNDED_PAST_MS,
+    Cell,
+    FeedState,
+    PaneLog,
+    PaneReader,
+    Resolution,
+)
 from metrics.rates import Valued, valued
 from metrics.reference import Reference, Target
 from metrics.segments import Segments
-from metrics.sums import HistogramRows, Index
+from metrics.sums import Index
 from metrics.target_snapshot import Ask, TargetBook
 from metrics.targets import TargetRules
 from metrics.windows import WINDOW_NAMES, Window
@@ -221,9 +229,12 @@ class Snapshotter:
             edges=PaneEdges(image.resolutions, config.calendar),
             strict=strict,
         )
-        rows, histograms = known.rows(image.log, segments.edges_ms)
-        money = valued(rows, segments.edges_ms, known.currencies, known.rates)
-        keys, series = self._levels(known, segments, money, histograms, plan, filters)
+        found = known.rows(image.log, segments.edges_ms)
+        money = valued(found.rows, segments.edges_ms, known.currencies, known.rates)
+        fine = max((r.since_ms[EXACT] for r in image.resolutions), default=UNBOUNDED_PAST_MS)
+        keys, series = self._levels(
+            known, segments, money, found, plan, filters, fine if strict else UNBOUNDED_PAST_MS
+        )
         return KpiSnapshot(
             as_of_ms=as_of_ms,
             reporting_currency=config.currency,
@@ -246,9 +257,10 @@ class Snapshotter:
         known: Known,
         segments: Segments,
         money: Valued,
-        histograms: dict[str, HistogramRows],
+        found: KnownRows,
         plan: WindowPlan,
         filters: Filters,
+        exact_since_ms: int,
     ) -> tuple[dict[str, LevelKeys], tuple[Series, ...]]:
         config = self._config
         given = GivenValues(
@@ -258,8 +270,9 @@ class Snapshotter:
             money.rows,
             market=known.market,
             time=self._business_time,
+            exact_since_ms=exact_since_ms,
         )
-        source = Source(config.catalogue, segments, histograms, given, config.exponent)
+        source = Source(config.catalogue, segments, found.histograms, given, found.untold, config.exponent)
         by_stage = money.only_by_stage()
         contents, stage_contents = (CellContents(known.groups, each.rows) for each in (money, by_stage))
         rostered = known.rostered_at(int(segments.edges_ms[-1]) - 1)

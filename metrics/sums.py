@@ -22,9 +22,9 @@ COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
 MONEY_COLUMNS: Final = np.array([m.unit is Unit.MONEY for m in _SCALARS])
 
 _SCALAR_KEYS: Final = 1024
-_COLUMN_OF_NUMBER: Final = np.full(_SCALAR_KEYS, -1, dtype=np.int64)
+COLUMN_OF_NUMBER: Final = np.full(_SCALAR_KEYS, -1, dtype=np.int64)
 for _column, _measure in enumerate(_SCALARS):
-    _COLUMN_OF_NUMBER[_measure.number] = _column
+    COLUMN_OF_NUMBER[_measure.number] = _column
 
 # Group and bucket packed into one sortable number; buckets lie within +-2**20 (metrics.measures).
 _BUCKET_SPAN: Final = 1 << 21
@@ -76,7 +76,7 @@ def rows_before(log: PaneLog, edges_ms: Index) -> tuple[Rows, dict[str, Histogra
     """
     key = log.key.astype(np.int64)
     scalar = key < _SCALAR_KEYS
-    column = _COLUMN_OF_NUMBER[np.where(scalar, key, 0)]
+    column = COLUMN_OF_NUMBER[np.where(scalar, key, 0)]
     wanted = (log.start_ms < edges_ms[-1]) & (log.value != 0)
     picked = np.flatnonzero(wanted & scalar & (column >= 0))
     segment = np.searchsorted(edges_ms, log.start_ms[picked], side="right")

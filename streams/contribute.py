@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from metrics.measures import BY_NAME, histogram_key
+from metrics.measures import BY_NAME, hindsight_key, histogram_key
 from metrics.money import exponent_of, to_minor
 from metrics.panes import Cell
 from streams.entities import FIELDS, ActivityState, DealState, FeedbackState, LeadState, SpendState, State
@@ -131,7 +131,9 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
     contributions = _open_interval(deal, cell, amount_minor, closed_ms, rules)
     created_at_ms = deal.created_at_ms
     if created_at_ms is not None:
-        cohort = {CREATED: 1, CREATED_WON: 1} if deal.status == "won" else {CREATED: 1}
+        cohort = {CREATED: 1}
+        if deal.status == "won" and closed_ms is not None:
+            cohort[hindsight_key(CREATED_WON, closed_ms - created_at_ms)] = 1
         contributions.append(Contribution(cell, created_at_ms, cohort))
     if closed_ms is None:
         return contributions
@@ -224,7 +226,7 @@ def _lead(lead: LeadState) -> Contributions:
         values = {LEADS_NEW: 1}
         decided_at_ms, decided = lead.created_at_ms + CONVERSION_MS, {LEADS_DECIDED: 1}
         if lead.converted_at_ms is not None and lead.converted_at_ms <= decided_at_ms:
-            values[LEADS_NEW_CONVERTED] = 1
+            values[hindsight_key(LEADS_NEW_CONVERTED, lead.converted_at_ms - lead.created_at_ms)] = 1
             decided_at_ms, decided = lead.converted_at_ms, {LEADS_DECIDED: 1, LEADS_DECIDED_CONVERTED: 1}
         contributions.append(Contribution(cell, lead.created_at_ms, values))
         contributions.append(Contribution(cell, decided_at_ms, decided))
@@ -263,8 +265,10 @@ def _plans(activity: ActivityState) -> Iterator[tuple[int, dict[int, int]]]:
         if activity.booked_at_ms is not None:
             yield activity.booked_at_ms, {DEMOS_BOOKED: 1}
         if activity.scheduled_at_ms is not None:
-            held = {DEMOS_HELD: 1} if took_place(activity) else {}
-            yield activity.scheduled_at_ms, {DEMOS_PLANNED: 1, **held}
+            values = {DEMOS_PLANNED: 1}
+            if activity.completed_at_ms is not None and took_place(activity):
+                values[hindsight_key(DEMOS_HELD, activity.completed_at_ms - activity.scheduled_at_ms)] = 1
+            yield activity.scheduled_at_ms, values
     elif activity.kind == "follow_up" and activity.due_at_ms is not None:
         done_ms = activity.completed_at_ms
         in_time = done_ms is not None and done_ms <= activity.due_at_ms

@@ -12,7 +12,17 @@ from typing import Final, NamedTuple
 
 from metrics.known import Ground
 from metrics.labels import label_value
-from metrics.measures import BY_NAME, BY_NUMBER, Kind, Measure, Unit, bucket_value, split_histogram_key
+from metrics.measures import (
+    BY_NAME,
+    BY_NUMBER,
+    HINDSIGHT_KEY_MIN,
+    Kind,
+    Measure,
+    Unit,
+    bucket_value,
+    split_hindsight_key,
+    split_histogram_key,
+)
 from metrics.money import exponent_of
 from metrics.panes import Cell
 from metrics.rates import Rates
@@ -137,6 +147,7 @@ def list_entries(counted: Iterable[Counted], question: Question) -> Listing:
     for one in counted:
         if one.time_ms >= question.end_ms:
             continue
+        one = _known_by(one, question.end_ms)
         _add_levels(one, question, wanted, levels, listing)
         if one.time_ms >= question.start_ms:
             _add_flows(one, question, wanted, members, listing)
@@ -150,6 +161,18 @@ def list_entries(counted: Iterable[Counted], question: Question) -> Listing:
         listing.sums[name] = Fraction(len(seen))
     listing.entries.sort(key=lambda each: (each.time_ms, each.kind, each.id))
     return listing
+
+
+def _known_by(one: Counted, end_ms: int) -> Counted:
+    """Leave out what came to be known only at the end or after it."""
+    if max(one.values, default=0) < HINDSIGHT_KEY_MIN:
+        return one
+    values: dict[int, int] = {}
+    for key, value in one.values.items():
+        number, lag_ms = split_hindsight_key(key) if key >= HINDSIGHT_KEY_MIN else (key, 0)
+        if one.time_ms + lag_ms < end_ms:
+            values[number] = values.get(number, 0) + value
+    return one._replace(values=values)
 
 
 def _add_levels(

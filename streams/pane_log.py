@@ -4,17 +4,24 @@ A row is a difference: what one pane's measure became minus what it was. Rows of
 measure add up, so nothing is ever searched for or overwritten, and what was handed out stays valid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.panes import PaneLog
+from metrics.measures import HINDSIGHT_KEY_MIN, split_hindsight_key
+from metrics.panes import Hindsight, PaneLog
 
 # Below this, adding up equal rows costs more than reading them.
 _COMPACT_ROWS_MIN = 65_536
 _CAPACITY_MIN = 4_096
+
+_Columns = tuple[NDArray[Any], ...]
+_OF_PANES: Final = (np.int64, np.int32, np.int32, np.int64)
+_OF_HINDSIGHT: Final = (np.int64, np.int64, np.int32, np.int32, np.int64)
 
 
 @dataclass(slots=True)
@@ -25,6 +32,8 @@ class Rows:
     cell: list[int] = field(default_factory=list)
     key: list[int] = field(default_factory=list)
     value: list[int] = field(default_factory=list)
+    hindsight: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    """start_ms, known_ms, cell, measure number, value."""
 
     def add(self, start_ms: int, cell: int, was: Mapping[int, int], is_now: Mapping[int, int]) -> None:
         """Say that a pane held one set of values and holds another."""
@@ -37,6 +46,10 @@ class Rows:
                 self._add(start_ms, cell, key, -value)
 
     def _add(self, start_ms: int, cell: int, key: int, value: int) -> None:
+        if key >= HINDSIGHT_KEY_MIN:
+            number, lag_ms = split_hindsight_key(key)
+            self.hindsight.append((start_ms, start_ms + lag_ms, cell, number, value))
+            return
         self.start_ms.append(start_ms)
         self.cell.append(cell)
         self.key.append(key)
@@ -47,101 +60,100 @@ class GrowingLog:
     """The log of all panes. Grows by doubling; adds equal rows up when half of it may be history."""
 
     def __init__(self, *, compact_rows_min: int = _COMPACT_ROWS_MIN) -> None:
-        self._compact_rows_min = compact_rows_min
-        self._columns = _empty(_CAPACITY_MIN)
-        self._rows = 0
-        self._rows_compacted = 0
+        self._panes = _Growing(_OF_PANES, compact_rows_min)
+        self._hindsight = _Growing(_OF_HINDSIGHT, compact_rows_min)
 
     def __len__(self) -> int:
-        return self._rows
+        return self._panes.rows + self._hindsight.rows
 
     def view(self) -> PaneLog:
         """Return the rows so far. The arrays do not change later; the next view may be of others."""
-        view = _first(self._columns, self._rows)
+        start_ms, cell, key, value = self._panes.view()
+        return PaneLog(start_ms, cell, key, value, Hindsight(*self._hindsight.view()))
+
+    def append(self, rows: Rows) -> None:
+        self._panes.append((rows.start_ms, rows.cell, rows.key, rows.value))
+        if rows.hindsight:
+            self._hindsight.append(tuple(zip(*rows.hindsight, strict=True)))
+
+    def compact(self) -> None:
+        """Add up the rows of the same pane and measure, and drop those that came to nothing."""
+        self._panes.compact()
+        self._hindsight.compact()
+
+
+class _Growing:
+    """A table of columns. Rows that agree in all but the last add up in that one."""
+
+    def __init__(self, dtypes: Sequence[type], compact_rows_min: int) -> None:
+        self._dtypes = dtypes
+        self._compact_rows_min = compact_rows_min
+        self._columns = self._empty(_CAPACITY_MIN)
+        self._rows_compacted = 0
+        self.rows = 0
+
+    def view(self) -> _Columns:
+        view = tuple(column[: self.rows] for column in self._columns)
         for column in view:
             column.flags.writeable = False
         return view
 
-    def append(self, rows: Rows) -> None:
-        count = len(rows.value)
+    def append(self, columns: Sequence[Sequence[int]]) -> None:
+        count = len(columns[-1])
         if count == 0:
             return
-        self._make_room(count)
-        end = self._rows + count
-        self._columns.start_ms[self._rows : end] = rows.start_ms
-        self._columns.cell[self._rows : end] = rows.cell
-        self._columns.key[self._rows : end] = rows.key
-        self._columns.value[self._rows : end] = rows.value
-        self._rows = end
+        end = self.rows + count
+        if end > len(self._columns[-1]):
+            # Views of the smaller arrays stay as they are: readers keep them as long as they like.
+            held = tuple(column[: self.rows] for column in self._columns)
+            self._columns = self._copied(held, max(2 * len(self._columns[-1]), end))
+        for column, values in zip(self._columns, columns, strict=True):
+            column[self.rows : end] = values
+        self.rows = end
         if end > max(2 * self._rows_compacted, self._compact_rows_min):
             self.compact()
 
-    def _make_room(self, count: int) -> None:
-        capacity = len(self._columns.value)
-        if self._rows + count <= capacity:
-            return
-        # Views of the smaller arrays stay as they are: readers keep them as long as they like.
-        self._columns = _copied(_first(self._columns, self._rows), max(2 * capacity, self._rows + count))
-
     def compact(self) -> None:
-        """Add up the rows of the same pane and measure, and drop those that came to nothing."""
-        compacted = _added_up(_first(self._columns, self._rows))
-        self._rows = self._rows_compacted = len(compacted.value)
-        self._columns = _copied(compacted, max(_CAPACITY_MIN, 2 * self._rows))
+        compacted = _added_up(tuple(column[: self.rows] for column in self._columns))
+        self.rows = self._rows_compacted = len(compacted[-1])
+        self._columns = self._copied(compacted, max(_CAPACITY_MIN, 2 * self.rows))
+
+    def _empty(self, capacity: int) -> _Columns:
+        return tuple(np.empty(capacity, dtype) for dtype in self._dtypes)
+
+    def _copied(self, columns: _Columns, capacity: int) -> _Columns:
+        copy = self._empty(capacity)
+        for into, column in zip(copy, columns, strict=True):
+            into[: len(column)] = column
+        return copy
 
 
-def _empty(capacity: int) -> PaneLog:
-    return PaneLog(
-        np.empty(capacity, np.int64),
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int64),
-    )
-
-
-def _first(log: PaneLog, rows: int) -> PaneLog:
-    return PaneLog(log.start_ms[:rows], log.cell[:rows], log.key[:rows], log.value[:rows])
-
-
-def _copied(log: PaneLog, capacity: int) -> PaneLog:
-    copy, rows = _empty(capacity), len(log.value)
-    copy.start_ms[:rows] = log.start_ms
-    copy.cell[:rows] = log.cell
-    copy.key[:rows] = log.key
-    copy.value[:rows] = log.value
-    return copy
-
-
-def _added_up(rows: PaneLog) -> PaneLog:
-    if len(rows.value) == 0:
-        return rows
-    order = _order(rows)
-    ordered = PaneLog(*(column[order] for column in rows))  # type: ignore[arg-type]
-    first = _first_of_group(ordered)
-    value = np.add.reduceat(ordered.value, first)
-    kept = first[value != 0]
-    return PaneLog(ordered.start_ms[kept], ordered.cell[kept], ordered.key[kept], value[value != 0])
-
-
-def _order(rows: PaneLog) -> NDArray[np.intp]:
-    """Sort by start, cell and key. What is already in order, as after the last compaction, costs little."""
-    keys = np.unique(rows.key)
-    oldest_ms = int(rows.start_ms.min())
-    span_ms, cells = int(rows.start_ms.max()) - oldest_ms + 1, int(rows.cell.max()) + 1
-    if span_ms * cells * len(keys) >= 1 << 63:
-        return np.lexsort((rows.key, rows.cell, rows.start_ms))
-    # One integer holds all three (800 days, 16,000 cells and 5,000 keys fit), and a stable sort of one
-    # integer column is quick where the column is in order already: half the time of sorting by three.
-    one = (rows.start_ms - oldest_ms) * cells + rows.cell
-    one = one * len(keys) + np.searchsorted(keys, rows.key)
-    return np.argsort(one, kind="stable")
-
-
-def _first_of_group(rows: PaneLog) -> NDArray[np.intp]:
-    """Return where each run of rows of the same pane and measure begins in sorted columns."""
-    begins = np.empty(len(rows.value), np.bool_)
+def _added_up(columns: _Columns) -> _Columns:
+    if len(columns[-1]) == 0:
+        return columns
+    order = _order(columns[:-1])
+    *keys, value = (column[order] for column in columns)
+    begins = np.zeros(len(value), np.bool_)
     begins[0] = True
-    np.not_equal(rows.start_ms[1:], rows.start_ms[:-1], out=begins[1:])
-    begins[1:] |= rows.cell[1:] != rows.cell[:-1]
-    begins[1:] |= rows.key[1:] != rows.key[:-1]
-    return np.flatnonzero(begins)
+    for key in keys:
+        begins[1:] |= key[1:] != key[:-1]
+    first = np.flatnonzero(begins)
+    sums = np.add.reduceat(value, first)
+    kept = first[sums != 0]
+    return (*(key[kept] for key in keys), sums[sums != 0])
+
+
+def _order(keys: _Columns) -> NDArray[np.intp]:
+    """Sort by all columns, the first one first. What is in order, as after a compaction, costs little."""
+    *others, last = keys
+    kinds = np.unique(last)
+    lows = [int(column.min()) for column in others]
+    widths = [int(column.max()) - low + 1 for column, low in zip(others, lows, strict=True)]
+    if prod(widths) * len(kinds) >= 1 << 63:
+        return np.lexsort(keys[::-1])
+    # One integer holds all (800 days, 16,000 cells and 5,000 keys fit), and a stable sort of one
+    # integer column is quick where the column is in order already: half the time of sorting by three.
+    one = np.zeros(len(last), dtype=np.int64)
+    for column, low, width in zip(others, lows, widths, strict=True):
+        one = one * width + (column - low)
+    return np.argsort(one * len(kinds) + np.searchsorted(kinds, last), kind="stable")

@@ -4,7 +4,7 @@ Comes in: contributions. Goes out: pane values by key, exact at every moment. Ne
 knows no entity, no store.
 """
 
-from metrics.measures import is_level
+from metrics.measures import HINDSIGHT_KEY_MIN, hindsight_key, is_level, split_hindsight_key
 from metrics.panes import (
     DAY_TIER,
     EXACT,
@@ -55,6 +55,7 @@ class PaneStore:
                 key = PaneKey(number, time_ms, EXACT)
             else:
                 key = self._key(number, time_ms)
+                values = self._told_from(key.start_ms, time_ms, values)
                 if time_ms < kept_since_ms:  # its pane has been forgotten, all but the levels
                     values = {each: value for each, value in values.items() if is_level(each)}
             self._add_values(key, values, sign)
@@ -131,12 +132,23 @@ class PaneStore:
             frontier_ms = self._next_pane_ms(starts[0], tier + 1)
             if frontier_ms > before_ms:
                 return False
+        moving = [key for key in self.panes if self._is_moved_by(key, tier, frontier_ms)]
         since = list(self.resolution.since_ms)
         since[tier] = frontier_ms
         self.resolution = Resolution(tuple(since))
-        for key in [key for key in self.panes if key.tier == tier and key.start_ms < frontier_ms]:
+        for key in moving:
             self._move(key)
         return True
+
+    def _is_moved_by(self, key: PaneKey, tier: int, frontier_ms: int) -> bool:
+        """Say whether the pane's time, or one from which something of it is known, falls out of a tier."""
+        if key.start_ms >= frontier_ms or key.tier == tier:
+            return key.start_ms < frontier_ms
+        values = self.panes[key]
+        if max(values) < HINDSIGHT_KEY_MIN:
+            return False
+        known = (key.start_ms + split_hindsight_key(each)[1] for each in values if each >= HINDSIGHT_KEY_MIN)
+        return any(time_ms < frontier_ms and self.resolution.tier_at(time_ms) == tier for time_ms in known)
 
     def _next_pane_ms(self, time_ms: int, tier: int) -> int:
         start_ms = pane_start_ms(time_ms, tier=tier, day_start=self._day_start)
@@ -146,4 +158,17 @@ class PaneStore:
 
     def _move(self, key: PaneKey) -> None:
         self.changed.add(key)
-        self._add_values(self._key(key.cell, key.start_ms), self.panes.pop(key), 1)
+        into, values = self._key(key.cell, key.start_ms), self.panes.pop(key)
+        self._add_values(into, self._told_from(into.start_ms, key.start_ms, values), 1)
+
+    def _told_from(self, start_ms: int, time_ms: int, values: PaneValues) -> PaneValues:
+        """Return the values of a time as its pane holds them; hindsight too begins where a pane does."""
+        if max(values, default=0) < HINDSIGHT_KEY_MIN:
+            return values
+        told: PaneValues = {}
+        for key, value in values.items():
+            if key >= HINDSIGHT_KEY_MIN:
+                number, lag_ms = split_hindsight_key(key)
+                key = hindsight_key(number, self._key(0, time_ms + lag_ms).start_ms - start_ms)
+            told[key] = told.get(key, 0) + value
+        return told

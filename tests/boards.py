@@ -7,6 +7,7 @@ from metrics.panes import Cell, PaneReader
 from streams import layout
 from streams.layout import PaneKey, PaneValues, SlotFacts
 from streams.stores.base import Board, Claim, Commit, Outcome, SlotStore
+from tests.keys import rows_of_log
 
 Sums = dict[tuple[Cell, int, int], int]
 """(cell, start, measure) -> value; what is zero is left out."""
@@ -89,6 +90,6 @@ def sums_of_boards(boards: list[Board], *, version: str) -> Sums:
 def sums_of_log(reader: PaneReader) -> Sums:
     sums: Counter[tuple[Cell, int, int]] = Counter()
     cells, log = reader.cells(), reader.log()
-    for start_ms, cell, key, value in zip(*(column.tolist() for column in log), strict=True):
+    for start_ms, cell, key, value in rows_of_log(log):
         sums[cells[cell], start_ms, key] += value
     return {where: value for where, value in sums.items() if value}

@@ -71,8 +71,9 @@ def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
         ("deals_lost", None): Fraction(len(lost)),
         ("deals_closed", None): Fraction(len(won) + len(lost)),
         ("deals_created", None): Fraction(len(created)),
-        ("deals_created_won", None): Fraction(sum(deal.status == "won" for deal in created)),
-        ("win_rate_cohort", None): _ratio(sum(deal.status == "won" for deal in created), len(created)),
+        ("deals_created_won", None): Fraction(sum(_won_by(deal, span.end_ms) for deal in created)),
+        ("win_rate_cohort_age", None): _mean_age([deal.created_ms for deal in created], span.end_ms),
+        ("win_rate_cohort", None): _ratio(sum(_won_by(deal, span.end_ms) for deal in created), len(created)),
         ("deals_won_without_amount", None): Fraction(sum(not deal.has_amount for deal in won)),
         ("closed_amount", None): revenue + lost_amount,
         ("average_deal_size", None): _ratio(revenue, len(won)),
@@ -99,10 +100,19 @@ def _cycle_numbers(won: Sequence[Deal]) -> Numbers:
     return numbers
 
 
+def _mean_age(created_ms: Sequence[int | None], end_ms: int) -> Fraction | None:
+    ages = [Fraction(end_ms - each, 1000) for each in created_ms if each is not None]
+    return sum(ages, Fraction(0)) / len(ages) if ages else None
+
+
+def _won_by(deal: Deal, end_ms: int) -> bool:
+    return deal.status == "won" and deal.closed_ms is not None and deal.closed_ms < end_ms
+
+
 def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
     created = sum(_in(span, lead.created_ms) for lead in leads)
     converted = sum(_in(span, lead.converted_ms) for lead in leads)
-    soon = sum(_in(span, lead.created_ms) and converted_soon(lead) for lead in leads)
+    soon = sum(_in(span, lead.created_ms) and converted_soon(lead, span.end_ms) for lead in leads)
     return {
         ("leads_created", None): Fraction(created),
         ("leads_qualified", None): Fraction(sum(_in(span, lead.qualified_ms) for lead in leads)),
@@ -117,9 +127,9 @@ def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
     )
 
 
-def converted_soon(lead: Lead) -> bool:
-    """Say whether it was converted within 30 days of its creation."""
-    if lead.created_ms is None or lead.converted_ms is None:
+def converted_soon(lead: Lead, end_ms: int) -> bool:
+    """Say whether it was converted before the end, within 30 days of its creation."""
+    if lead.created_ms is None or lead.converted_ms is None or lead.converted_ms >= end_ms:
         return False
     return lead.converted_ms - lead.created_ms <= 30 * 24 * 3_600_000
 

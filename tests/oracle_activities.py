@@ -48,6 +48,9 @@ class Activity:
     def took_place(self) -> bool:
         return self.completed_ms is not None and self.outcome not in ("no_show", "cancelled", "canceled")
 
+    def took_place_by(self, end_ms: int) -> bool:
+        return self.took_place and self.completed_ms is not None and self.completed_ms < end_ms
+
     @property
     def was_in_time(self) -> bool:
         return self.completed_ms is not None and self.due_ms is not None and self.completed_ms <= self.due_ms
@@ -92,7 +95,7 @@ def activity_numbers(
     for activity in activities:
         booked += among("demo", activity.booked_ms)
         due += among("demo", activity.planned_ms)
-        held += among("demo", activity.planned_ms) and activity.took_place
+        held += among("demo", activity.planned_ms) and activity.took_place_by(span.end_ms)
         follow_ups += among("follow_up", activity.due_ms)
         in_time += among("follow_up", activity.due_ms) and activity.was_in_time
     appointments = sum(activity.kind == "appointment" for activity in done)

@@ -94,18 +94,19 @@ def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
         elif not record.get("deleted") and record.get("merged_into") is None:
             alive[kind][name] = record
     books.activities = [activity_of(record) for record in alive["activity"].values()]
-    won: set[str] = set()
+    won: dict[str, int] = {}
     for name, record in alive["deal"].items():
         deal = _deal(name, record, floor)
         story = story_of_deal(name, record, books.activities)
         books.deals.append(replace(deal, story=story, entries=entries_of(story, deal.status, deal.closed_ms)))
-        if deal.status == "won":
-            won |= {f"deal {name}", f"lead {record.text('lead_id')}"}
+        if deal.status == "won" and deal.closed_ms is not None:
+            for named in (f"deal {name}", f"lead {record.text('lead_id')}"):
+                won[named] = min(deal.closed_ms, won.get(named, deal.closed_ms))
     attempts = attempts_for(books.activities)
     for name, record in alive["lead"].items():
         lead = _lead(record)
-        is_won = bool(won & {f"lead {name}", f"deal {record.text('deal_id')}"})
-        story_of_lead = LeadStory(lead.created_ms, is_won, attempts.get(name, ()), floor)
+        won_ms = [won[each] for each in (f"lead {name}", f"deal {record.text('deal_id')}") if each in won]
+        story_of_lead = LeadStory(lead.created_ms, min(won_ms, default=None), attempts.get(name, ()), floor)
         books.leads.append(replace(lead, story=story_of_lead))
     books.customers = CustomerBooks(
         customers_of(accounts, books.deals),

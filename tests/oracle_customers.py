@@ -53,8 +53,8 @@ class Customer:
     churned_ms: int | None = None
     listed: frozenset[str] | None = None
     purchases: list[WonDeal] = field(default_factory=list)
-    repeats: bool = False
-    """Whether a second purchase came soon after the first."""
+    repeats_ms: int | None = None
+    """When a second purchase came soon after the first."""
     expanding: set[int] = field(default_factory=set)
     """Which of the purchases, by their place, add a product or volume."""
     source: str = ""
@@ -146,7 +146,8 @@ def _complete(customer: Customer) -> None:
         customer.source, customer.region = first.source, customer.region or first.region
         if customer.from_ms is None:
             customer.from_ms = when(first)
-        customer.repeats = any(when(deal) - when(first) <= NINETY_DAYS_MS for deal in customer.purchases[1:])
+        again = [when(deal) for deal in customer.purchases[1:] if when(deal) - when(first) <= NINETY_DAYS_MS]
+        customer.repeats_ms = min(again, default=None)
         customer.expanding = {
             number
             for number, deal in enumerate(customer.purchases)
@@ -273,7 +274,7 @@ def _tally_purchases(customer: Customer, found: defaultdict[str, Tally], level: 
         tally.buyers.add(customer.id)
         if number == 0:
             tally.new += 1
-            tally.repeating += customer.repeats
+            tally.repeating += customer.repeats_ms is not None and customer.repeats_ms < span.end_ms
         else:
             tally.after_first += 1
             tally.expansion += deal.amount if number in customer.expanding else 0

@@ -82,7 +82,8 @@ class LeadStory:
     """What others say of one lead."""
 
     created_ms: int | None
-    is_won: bool
+    won_ms: int | None
+    """When the first of its deals was won."""
     attempts_ms: tuple[int, ...]
     floor: Floor = field(repr=False)
 
@@ -126,7 +127,7 @@ def _ratio(numerator: int, denominator: int) -> Fraction | None:
 
 def lead_story_numbers(stories: Sequence[LeadStory], span: Span, error_name: str) -> Numbers:
     created = [story for story in stories if story.created_ms is not None and span.holds(story.created_ms)]
-    won = sum(story.is_won for story in created)
+    won = sum(story.won_ms is not None and story.won_ms < span.end_ms for story in created)
     reached = [story for story in stories if story.reached_ms is not None and span.holds(story.reached_ms)]
     decided = [story for story in stories if story.decided_ms is not None and span.holds(story.decided_ms)]
     in_time = sum(story.in_time for story in decided)
@@ -180,11 +181,11 @@ def is_stalled(story: DealStory, start_ms: int, as_of_ms: int, floor: Floor) -> 
 class StageEntry:
     stage: str
     time_ms: int
-    went_on: bool
+    went_on_ms: int | None
 
 
 def entries_of(story: DealStory, status: str, closed_ms: int | None) -> list[StageEntry]:
-    """Return the first time a deal came into each stage, and whether it came into a newer one since."""
+    """Return the first time a deal came into each stage, and when it came into a newer one or was won."""
     first: dict[str, int] = {}
     for place, (_, stage) in enumerate(story.stage_writes):
         first.setdefault(stage, place)
@@ -192,21 +193,22 @@ def entries_of(story: DealStory, status: str, closed_ms: int | None) -> list[Sta
     for stage, place in first.items():
         if not stage:
             continue
-        newer = [
-            other
+        went_on = [
+            story.stage_writes[at][0]
             for other, at in first.items()
             if other
             and at > place
             and not (status == "lost" and closed_ms is not None and story.stage_writes[at][0] >= closed_ms)
         ]
-        went_on = status == "won" or bool(newer)
-        entries.append(StageEntry(stage, story.stage_writes[place][0], went_on))
+        if status == "won" and closed_ms is not None:
+            went_on.append(closed_ms)
+        entries.append(StageEntry(stage, story.stage_writes[place][0], min(went_on, default=None)))
     return entries
 
 
 def stage_numbers(entries: Sequence[StageEntry], span: Span) -> Numbers:
     inside = [entry for entry in entries if span.holds(entry.time_ms)]
-    went_on = sum(entry.went_on for entry in inside)
+    went_on = sum(entry.went_on_ms is not None and entry.went_on_ms < span.end_ms for entry in inside)
     return {
         ("stage_entries", None): Fraction(len(inside)),
         ("stage_entries_advanced", None): Fraction(went_on),

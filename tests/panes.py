@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics.measures import BY_NAME, Kind, day_key, histogram_key
-from metrics.panes import FINEST, Cell, FeedState, PaneLog, Resolution
+from metrics.panes import FINEST, Cell, FeedState, Hindsight, PaneLog, Resolution
 from metrics.reference import Reference
 
 READY = FeedState(slots_expected=1, slots_loaded=1, definition_version="test")
@@ -20,6 +21,8 @@ class Row(NamedTuple):
     measure: str
     value: int = 1
     of: int = 0
+    known_ms: int | None = None
+    """From when on it is known, if not from its own time on."""
 
 
 class FakeReader:
@@ -43,12 +46,11 @@ class FakeReader:
         self.number += 1
         self._cells = tuple(dict.fromkeys(row.cell for row in kept))
         index = {cell: i for i, cell in enumerate(self._cells)}
-        self._log = PaneLog(
-            np.array([row.start_ms for row in kept], dtype=np.int64),
-            np.array([index[row.cell] for row in kept], dtype=np.int32),
-            np.array([_key(row) for row in kept], dtype=np.int32),
-            np.array([row.value for row in kept], dtype=np.int64),
-        )
+        at_once = [row for row in kept if row.known_ms is None or row.known_ms <= row.start_ms]
+        later = [row for row in kept if row.known_ms is not None and row.known_ms > row.start_ms]
+        known_ms = np.array([row.known_ms for row in later], dtype=np.int64)
+        start_ms, cell, key, value = _columns(later, index)
+        self._log = PaneLog(*_columns(at_once, index), Hindsight(start_ms, known_ms, cell, key, value))
 
     def version(self) -> int:
         return self.number
@@ -67,6 +69,17 @@ class FakeReader:
 
     def state(self) -> FeedState:
         return self.feed
+
+
+def _columns(
+    rows: Sequence[Row], index: dict[Cell, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    return (
+        np.array([row.start_ms for row in rows], dtype=np.int64),
+        np.array([index[row.cell] for row in rows], dtype=np.int32),
+        np.array([_key(row) for row in rows], dtype=np.int32),
+        np.array([row.value for row in rows], dtype=np.int64),
+    )
 
 
 def _key(row: Row) -> int:

@@ -53,8 +53,14 @@ ACTIVITY_KPIS: Final = (
         "conversation_to_demo", "Demos booked per conversation in the window.", "demos_booked / conversations"
     ),
     _count("demos_due", "Demos scheduled to take place in the window.", "demos_planned"),
-    _count("demos_held", "Of the demos due in the window, those that took place.", "demos_planned_and_held"),
-    _share("demo_completion", "Share held of the demos due in the window.", "demos_held / demos_due"),
+    _count(
+        "demos_held", "Of the demos due in the window, those that took place before its end.",
+        "demos_planned_and_held",
+    ),
+    _share(
+        "demo_completion", "Share held before the window's end of the demos due in it.",
+        "demos_held / demos_due",
+    ),
     _count("follow_ups_due", "Follow-ups whose due time falls in the window.", "follow_ups_planned"),
     _count(
         "follow_ups_on_time", "Of the follow-ups due in the window, those done by their due time.",

@@ -27,13 +27,14 @@ CUSTOMER_KPIS: Final = (
     ),
     Kpi(
         "repeat_customers",
-        "Of the accounts first won in the window, those that won again at most 90 days (of 24 hours)"
-        " later.",
+        "Of the accounts first won in the window, those that won again before its end, at most 90 days (of 24"
+        " hours) after the first.",
         "customers_new_repeating", KpiUnit.COUNT, DEALS,
     ),
     Kpi(
         "repeat_purchase_rate",
-        "Of the accounts first won in the window, the share that won again within 90 days.",
+        "Of the accounts first won in the window, the share that won again within 90 days and before its"
+        " end.",
         "repeat_customers / new_customers", KpiUnit.RATIO, DEALS,
     ),
     Kpi(

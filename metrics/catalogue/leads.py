@@ -20,19 +20,22 @@ LEAD_KPIS: Final = (
         "leads_converted / leads_created", KpiUnit.RATIO, LEADS,
     ),
     Kpi(
-        "leads_created_converted", "Of the leads created in the window, those converted within 30 days.",
+        "leads_created_converted",
+        "Of the leads created in the window, those converted within 30 days and before its end.",
         "leads_new_converted", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
-        "lead_conversion", "Of the leads created in the window, the share converted within 30 days.",
+        "lead_conversion",
+        "Of the leads created in the window, the share converted within 30 days and before its end.",
         "leads_created_converted / leads_created", KpiUnit.RATIO, LEADS,
     ),
     Kpi(
-        "leads_created_won", "Of the leads created in the window, those whose deal was won.",
+        "leads_created_won", "Of the leads created in the window, those whose deal was won before its end.",
         "leads_new_won", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
-        "lead_close_ratio", "Of the leads created in the window, the share whose deal was won.",
+        "lead_close_ratio",
+        "Of the leads created in the window, the share whose deal was won before its end.",
         "leads_created_won / leads_created", KpiUnit.RATIO, LEADS,
     ),
     Kpi(

@@ -32,15 +32,16 @@ PIPELINE_KPIS: Final = (
         "stage_entered", KpiUnit.COUNT, STAGES,
     ),
     Kpi(
-        "stage_entries_advanced", "Of them, those that have gone further since, or were won.",
+        "stage_entries_advanced", "Of them, those that went further, or were won, before its end.",
         "stage_passed", KpiUnit.COUNT, STAGES,
     ),
     Kpi(
-        "stage_conversion", "Of the deals that came into the stage in the window, the share gone further.",
+        "stage_conversion",
+        "Of the deals that came into the stage in the window, the share that went further before its end.",
         "stage_entries_advanced / stage_entries", KpiUnit.RATIO, STAGES,
     ),
     Kpi(
-        "calls_on_closed", "Calls made, at any time, for the deals closed in the window.",
+        "calls_on_closed", "Calls made, at any time, even later, for the deals closed in the window.",
         "calls_on_closed_deals", KpiUnit.COUNT, DEALS,
     ),
     Kpi(

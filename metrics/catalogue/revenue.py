@@ -31,14 +31,19 @@ REVENUE: Final = (
         "deals_won / deals_closed", KpiUnit.RATIO, DEALS,
     ),
     Kpi(
-        "deals_created_won", "Distinct deals created in the window that are won by now.",
+        "deals_created_won", "Distinct deals created in the window and won before its end.",
         "created_won", KpiUnit.COUNT, DEALS,
     ),
     Kpi(
         "win_rate_cohort",
-        "Share won by now of the deals created in the window; open ones count as not won yet, so a young "
-        "window says little: its start, told beside it, is the age of its oldest deals.",
+        "Share won before the window's end of the deals created in it; open ones count as not won yet, so a"
+        " young cohort says little: win_rate_cohort_age tells how old it is.",
         "deals_created_won / deals_created", KpiUnit.RATIO, DEALS,
+    ),
+    Kpi(
+        "win_rate_cohort_age",
+        "Mean age, at the window's end, of the deals created in the window: how mature win_rate_cohort is.",
+        "created_age / deals_created", KpiUnit.SECONDS, DEALS,
     ),
     Kpi(
         "win_rate_value", "Amount won of the amount closed in the window.",

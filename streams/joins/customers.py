@@ -7,7 +7,7 @@ are in order of closing time, ties by deal id. Nothing of a deleted account coun
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from metrics.measures import BY_NAME, MEMBERS_MAX, distinct_key
+from metrics.measures import BY_NAME, MEMBERS_MAX, distinct_key, hindsight_key
 from metrics.panes import Cell
 from streams.events import EntityKind
 from streams.facts import AccountFact, DealFact
@@ -101,7 +101,7 @@ def _bought(purchases: list[tuple[int, DealFact]], member: int) -> Iterator[Join
         if number == 0:
             values[NEW] = 1
             if len(purchases) > 1 and purchases[1][0] - time_ms <= REPEAT_MS:
-                values[REPEATING] = 1
+                values[hindsight_key(REPEATING, purchases[1][0] - time_ms)] = 1
         else:
             values[AFTER_FIRST] = 1
             adds_volume = deal.amount_minor > last_amount.get(deal.cell.currency, deal.amount_minor)

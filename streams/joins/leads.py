@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from metrics.business_hours import BusinessHours
-from metrics.measures import BY_NAME, histogram_key
+from metrics.measures import BY_NAME, hindsight_key, histogram_key
 from streams.events import EntityKind
 from streams.facts import DealFact, LeadFact
 from streams.joins.base import FactChange, Facts, Joined
@@ -49,8 +49,11 @@ class LeadJoin:
             return []
         created_at_ms, cell = lead.created_at_ms, lead.cell
         joined = []
-        if any(self._is_won(deal_id, facts) for deal_id in self._deals_of.of(joined_id) | {lead.deal_id}):
-            joined.append(Joined(cell, created_at_ms, {LEADS_NEW_WON: 1}))
+        deals = self._deals_of.of(joined_id) | {lead.deal_id}
+        won_ms = [won for deal_id in deals if (won := _won_at_ms(deal_id, facts)) is not None]
+        if won_ms:
+            won_later = hindsight_key(LEADS_NEW_WON, min(won_ms) - created_at_ms)
+            joined.append(Joined(cell, created_at_ms, {won_later: 1}))
         touches = facts.touches(LEAD + joined_id)
         reached_at_ms = None
         if touches is not None and touches.first_attempt_ms is not None:
@@ -67,6 +70,7 @@ class LeadJoin:
                 joined.append(Joined(cell, deadline_ms, {SLA_DECIDED: 1}))
         return joined
 
-    def _is_won(self, deal_id: str, facts: Facts) -> bool:
-        deal = facts.deal(deal_id)
-        return deal is not None and not deal.merged_into and deal.status == "won"
+
+def _won_at_ms(deal_id: str, facts: Facts) -> int | None:
+    deal = facts.deal(deal_id)
+    return None if deal is None or deal.merged_into or deal.status != "won" else deal.closed_at_ms

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from metrics.measures import BY_NAME
+from metrics.measures import BY_NAME, hindsight_key
 from metrics.panes import Cell
 from streams.events import EntityKind
 from streams.facts import DealFact
@@ -37,14 +37,17 @@ class StageJoin:
                 entered.setdefault(stage, move)
         joined = []
         for stage, move in entered.items():
-            values = {STAGE_ENTERED: 1}
-            if deal.status == "won" or self._went_on(deal, stage, entered, facts):
-                values[STAGE_PASSED] = 1
-            joined.append(Joined(Cell(*deal.cell[:-1], stage), deal.stages[move][0], values))
+            values, entered_ms = {STAGE_ENTERED: 1}, deal.stages[move][0]
+            went_on_ms = self._went_on_ms(deal, stage, entered, facts)
+            if deal.status == "won" and deal.closed_at_ms is not None:
+                went_on_ms = min(deal.closed_at_ms, deal.closed_at_ms if went_on_ms is None else went_on_ms)
+            if went_on_ms is not None:
+                values[hindsight_key(STAGE_PASSED, went_on_ms - entered_ms)] = 1
+            joined.append(Joined(Cell(*deal.cell[:-1], stage), entered_ms, values))
         return joined
 
-    def _went_on(self, deal: DealFact, stage: str, entered: dict[str, int], facts: Facts) -> bool:
-        """Say whether the deal has since come into a later stage: later by the order of stages where it
+    def _went_on_ms(self, deal: DealFact, stage: str, entered: dict[str, int], facts: Facts) -> int | None:
+        """Return when the deal first came into a later stage: later by the order of stages where it
         is known of both, else one it first came into later. A stage nobody wins from is no later one,
         nor is the one a lost deal was closed in."""
         own = facts.stage(deal.pipeline, stage)
@@ -58,7 +61,7 @@ class StageJoin:
                 continue
             if own is None or record is None or own.order is None or record.order is None:
                 if entered[other] > entered[stage]:
-                    return True
+                    return time_ms
             elif record.order > own.order:
-                return True
-        return False
+                return time_ms
+        return None

@@ -29,6 +29,8 @@ NEW_YORK = Floor(
 SAO_PAULO = Floor(zone="America/Sao_Paulo", fiscal_year_start_month=4, stage_probability=CHANCES)
 UTC_FLOOR = Floor(stage_probability=CHANCES, business_days=("monday", "wednesday", "saturday"))
 
+AGE = "win_rate_cohort_age"
+
 # An ordinary afternoon, a night and a noon around each clock change, and the ends of months and years.
 CASES = (
     (UTC_FLOOR, ms(2018, 5, 16, 15, 30)),
@@ -90,9 +92,10 @@ def crowded_history(seed: int, floor: Floor, now_ms: int) -> list[Event]:
 
 
 def where_told(snapshot: KpiSnapshot, expected: dict[Sample, Answer]) -> dict[Sample, Answer]:
-    """Of KPIs that look at 90 days whatever the window, expect only those whose 90 days cut no pane."""
+    """Of KPIs that look at 90 days whatever the window, expect only those whose 90 days cut no pane; the age
+    of a cohort only where panes are as fine as events."""
     numbers = numbers_of(snapshot)
-    for sample in [sample for sample in expected if sample.kpi in LIFETIME_KPIS]:
+    for sample in [sample for sample in expected if sample.kpi in (*LIFETIME_KPIS, AGE)]:
         told = numbers.get(sample, (None, None))
         value, previous = expected[sample]
         expected[sample] = Answer(None if told[0] is None else value, None if told[1] is None else previous)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from metrics.measures import BY_NUMBER, Kind, split_histogram_key
+from metrics.measures import BY_NUMBER, Kind
 from metrics.panes import Cell, PaneReader
 from streams import layout
 from streams.joins.base import FactChange
@@ -11,6 +11,7 @@ from streams.pane_log import Rows
 from streams.rules import FoldRules
 from streams.slot_board import CellIndex
 from tests.folding import Panes
+from tests.keys import number_of, rows_of_changes, rows_of_log
 
 Sums = dict[tuple[Cell, int, int], int]
 
@@ -34,14 +35,13 @@ def sums_joined(boards: Iterable[Mapping[bytes, bytes]], rules: FoldRules) -> Su
             for name, (kind, owner) in owners.items()
         ]
         joins.take(slot, facts, index.number_of, rows)
-    columns = zip(rows.start_ms, rows.cell, rows.key, rows.value, strict=True)
-    return _added_up(((index.cells[cell], start_ms, key), value) for start_ms, cell, key, value in columns)
+    plain = rows_of_changes(rows)
+    return _added_up(((index.cells[cell], start_ms, key), value) for start_ms, cell, key, value in plain)
 
 
 def sums_held(reader: PaneReader) -> Sums:
     cells, log = reader.cells(), reader.log()
-    columns = (log.start_ms.tolist(), log.cell.tolist(), log.key.tolist(), log.value.tolist())
-    rows = zip(*columns, strict=True)
+    rows = rows_of_log(log)
     return _added_up(((cells[cell], start_ms, key), value) for start_ms, cell, key, value in rows)
 
 
@@ -55,5 +55,5 @@ def _added_up(rows: Iterable[tuple[tuple[Cell, int, int], int]]) -> Sums:
 
 def _comparable(key: int) -> int:
     """Members of a distinct measure are numbered as they come: only how many there are can be compared."""
-    number = key if key < 1024 else split_histogram_key(key)[0]
+    number = number_of(key)
     return number if BY_NUMBER[number].kind is Kind.DISTINCT else key

@@ -7,7 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from metrics.calendar import Calendar
-from metrics.measures import BY_NAME, BY_NUMBER, Kind, bucket_value, split_histogram_key
+from metrics.measures import (
+    BY_NAME,
+    BY_NUMBER,
+    HINDSIGHT_KEY_MIN,
+    Kind,
+    bucket_value,
+    hindsight_key,
+    split_histogram_key,
+)
 from streams.contribute import contribute
 from streams.entities import merge
 from streams.events import (
@@ -23,6 +31,7 @@ from streams.events import (
     SpendChanges,
 )
 from streams.rules import FoldRules
+from tests.keys import number_of
 
 DAY_MS = 86_400_000
 
@@ -40,8 +49,7 @@ def values_of(kind: EntityKind, *writes: tuple[int, Changes]) -> dict[tuple[str,
     totals: dict[tuple[str, int], int] = {}
     for _, time_ms, values in contribute(state, rules()):
         for key, value in values.items():
-            number = key if key < 1024 else split_histogram_key(key)[0]
-            where = (BY_NUMBER[number].name, time_ms)
+            where = (BY_NUMBER[number_of(key)].name, time_ms)
             totals[where] = totals.get(where, 0) + value
     return totals
 
@@ -127,7 +135,7 @@ def test_cycle_bucket_answers_within_half_a_percent() -> None:
     won = DealChanges(status="won", created_at_ms=0, closed_at_ms=37 * DAY_MS)
     state = merge(None, Event(EntityKind.DEAL, "X", 1, "e", won))
     keys = [key for _, _, values in contribute(state, rules()) for key in values]
-    (bucket,) = [split_histogram_key(key)[1] for key in keys if key >= 1024]
+    (bucket,) = [split_histogram_key(key)[1] for key in keys if 1024 <= key < HINDSIGHT_KEY_MIN]
     assert abs(bucket_value(bucket) / (37 * DAY_MS) - 1) <= 0.005
 
 
@@ -248,3 +256,27 @@ def test_an_answer_counts_by_its_kind_and_scale(
 ) -> None:
     answer = FeedbackChanges(kind=kind, score=score, scale=scale, received_at_ms=7)
     assert values_of(EntityKind.FEEDBACK, (7, answer)) == {(name, 7): n for name, n in counted.items()}
+
+
+def keys_at(time_ms: int, kind: EntityKind, *writes: tuple[int, Changes]) -> set[int]:
+    state = None
+    for written_ms, changes in writes:
+        state = merge(state, Event(kind, "X", written_ms, f"e{written_ms}", changes))
+    assert state is not None
+    return {key for _, at_ms, values in contribute(state, rules()) if at_ms == time_ms for key in values}
+
+
+def test_what_becomes_of_a_cohort_is_known_only_when_it_happens() -> None:
+    won = DealChanges(status="won", created_at_ms=1, closed_at_ms=8)
+    assert hindsight_key(BY_NAME["created_won"].number, 7) in keys_at(1, EntityKind.DEAL, (9, won))
+    lead = LeadChanges(created_at_ms=1, converted_at_ms=6)
+    assert hindsight_key(BY_NAME["leads_new_converted"].number, 5) in keys_at(1, EntityKind.LEAD, (9, lead))
+    demo = ActivityChanges(kind="demo", scheduled_at_ms=1, completed_at_ms=4)
+    assert hindsight_key(BY_NAME["demos_planned_and_held"].number, 3) in keys_at(
+        1, EntityKind.ACTIVITY, (9, demo)
+    )
+
+
+def test_what_had_happened_by_its_time_is_known_at_once() -> None:
+    demo = ActivityChanges(kind="demo", scheduled_at_ms=4, completed_at_ms=4)
+    assert BY_NAME["demos_planned_and_held"].number in keys_at(4, EntityKind.ACTIVITY, (9, demo))

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.measures import BY_NAME, split_histogram_key
+from metrics.measures import BY_NUMBER
 from metrics.panes import Cell
 from streams.events import EntityKind
 from streams.facts import AccountFact, DealFact, Fact
@@ -16,6 +16,7 @@ from streams.joins.base import FactChange
 from streams.joins.customers import Customers
 from streams.pane_log import Rows
 from streams.slot_board import CellIndex
+from tests.keys import number_of, rows_of_changes
 
 DAY_MS = 86_400_000
 Step = tuple[int, EntityKind, str, Fact | None]
@@ -63,9 +64,7 @@ class Log:
         for slot, kind, entity_id, fact in taken:
             rows = Rows()
             self.joins.take(slot, [FactChange(kind, entity_id, None, fact)], self.index.number_of, rows)
-            for start_ms, cell, key, value in zip(
-                rows.start_ms, rows.cell, rows.key, rows.value, strict=True
-            ):
+            for start_ms, cell, key, value in rows_of_changes(rows):
                 self.sums[self.index.cells[cell], start_ms, name_of(key)] += value
 
     def left(self) -> dict[tuple[Cell, int, str], int]:
@@ -73,8 +72,7 @@ class Log:
 
 
 def name_of(key: int) -> str:
-    number = key if key < 1024 else split_histogram_key(key)[0]
-    return next(measure.name for measure in BY_NAME.values() if measure.number == number)
+    return BY_NUMBER[number_of(key)].name
 
 
 @given(steps, st.integers(0, 1 << 32))

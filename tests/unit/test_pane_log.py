@@ -8,6 +8,7 @@ import pytest
 
 from metrics.panes import PaneLog
 from streams.pane_log import GrowingLog, Rows
+from tests.keys import rows_of_log
 
 
 def rows(*values: tuple[int, int, int, int]) -> Rows:
@@ -18,7 +19,7 @@ def rows(*values: tuple[int, int, int, int]) -> Rows:
 
 
 def as_tuples(log: PaneLog) -> list[tuple[int, ...]]:
-    return list(zip(*(column.tolist() for column in log), strict=True))
+    return list(rows_of_log(log))
 
 
 def test_a_row_is_what_changed() -> None:
@@ -37,7 +38,7 @@ def test_rows_come_out_as_they_went_in() -> None:
     log.append(rows())
     log.append(rows((-1, 0, (9 << 21) + 4, 1)))
     assert as_tuples(log.view()) == [(1 << 40, 3, 5, -(1 << 60)), (-1, 0, (9 << 21) + 4, 1)]
-    assert [column.dtype for column in log.view()] == [np.int64, np.int32, np.int32, np.int64]
+    assert [column.dtype for column in log.view()[:4]] == [np.int64, np.int32, np.int32, np.int64]
 
 
 def test_what_was_handed_out_stays_as_it_was() -> None:

@@ -2,7 +2,7 @@
 
 import random
 
-from metrics.measures import BY_NAME
+from metrics.measures import BY_NAME, hindsight_key, split_hindsight_key
 from metrics.panes import TIERS, Cell, edge_is_exact
 from streams.contribute import Contribution
 from streams.pane_store import PaneStore
@@ -10,6 +10,7 @@ from streams.pane_store import PaneStore
 DAY_MS = 86_400_000
 NOW_MS = 20_000 * DAY_MS + 12 * 3_600_000
 WON, OPEN = BY_NAME["won"].number, BY_NAME["open"].number
+CREATED_WON = BY_NAME["created_won"].number
 
 
 def day_start(time_ms: int) -> int:
@@ -98,3 +99,38 @@ def test_what_was_forgotten_is_neither_counted_again_nor_taken_back() -> None:
     store.retract(contributions)
     store.add(contributions)
     assert store.panes == before
+
+
+def test_what_hindsight_knows_can_be_taken_back_whatever_grew_wider_meanwhile() -> None:
+    rng = random.Random(5)
+    contributions = []
+    for contribution in past_contributions(2000, seed=3):
+        lag_ms = rng.choice((1, 5_000, 40_000, 600_000, rng.randrange(300 * DAY_MS)))
+        values = {**contribution.values, hindsight_key(CREATED_WON, lag_ms): 1}
+        contributions.append(contribution._replace(values=values))
+    store = store_with(contributions[:1500], panes_max=400)
+    for days in (-100, 0, 0, 90, 250):  # older panes and newer knowledge grow wider at different times
+        store.coarsen(now_ms=NOW_MS + days * DAY_MS)
+        store.add(contributions[1500 + days :][:40])
+        store.retract(contributions[1500 + days :][:40])
+    store.add(contributions[1500:])
+    known = [split_hindsight_key(key) for pane in store.panes.values() for key in pane if key > 1 << 52]
+    assert {number for number, _ in known} == {CREATED_WON}
+    store.retract(contributions)
+    assert store.panes == {}
+
+
+def test_hindsight_is_as_exact_as_the_panes_are() -> None:
+    store = PaneStore(day_start=day_start, panes_max=1)
+    created_ms = NOW_MS - 500 * DAY_MS + 7
+    for lag_ms in (1, 30 * DAY_MS, 30 * DAY_MS + 1, 400 * DAY_MS + 7):
+        store.add([Contribution(Cell(), created_ms, {hindsight_key(CREATED_WON, lag_ms): 1})])
+    store.add([Contribution(Cell("R"), created_ms + each, {WON: 1}) for each in range(9)])
+    store.coarsen(now_ms=NOW_MS)
+    pane = next(values for key, values in store.panes.items() if CREATED_WON in values)
+    day_ms = day_start(created_ms)
+    assert pane[CREATED_WON] == 1, "what came about within the pane itself is known with it"
+    lags = {split_hindsight_key(key)[1]: value for key, value in pane.items() if key != CREATED_WON}
+    edge = store.resolution
+    assert sum(lags.values()) == 3
+    assert all(edge_is_exact(day_ms + lag_ms, edge, day_start=day_start) for lag_ms in lags)
