@@ -76,8 +76,9 @@ def test_counts_and_cusum_are_those_of_the_metrics_role(
 
 
 def test_so_they_are_on_a_simulated_floor_with_more_outcomes_than_the_cusum_holds() -> None:
-    past = history_of(FloorSize(800, 0.25), 9, np.random.default_rng(3))
     looks = looks_of(business_days(FIRST_DAY, 9)[-3:], 3 * 3600)
+    quiet = history_of(FloorSize(800, 0.25), 9, np.random.default_rng(3))
+    past = quiet.fallen(int(looks.at_ms[0]) - 7 * 24 * HOUR_MS, 0.1)  # the evidence grows with every outcome
     told = exported(past, looks)
     for look, at_ms in enumerate(looks.at_ms.tolist()):
         assert told.windows["5bd"].base_trials[look] > 1000
