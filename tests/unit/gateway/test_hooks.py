@@ -285,6 +285,18 @@ async def test_only_who_has_the_token_may_look(client: Client, path: str) -> Non
         assert response.status == 401
 
 
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer "])
+async def test_without_a_token_nobody_may_look(
+    sender: RecordingSender, clock: ManualClock, authorization: str
+) -> None:
+    app = create_app(sender, clock, token=None, retention_ms=None)
+    async with (
+        TestClient(TestServer(app)) as client,
+        client.get("/incomplete", headers={"Authorization": authorization}) as response,
+    ):
+        assert response.status == 401
+
+
 async def test_tail_tells_what_was_taken_and_refused_and_nothing_of_the_body(client: Client) -> None:
     async with client.get("/tail", headers={"Authorization": "Bearer hunter2"}) as tail:
         await post(client, [note(propertyName="hubspot_owner_id", propertyValue="910901")])
