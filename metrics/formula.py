@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -218,18 +218,19 @@ class _Parser:
         )
 
 
-def _leaves(expression: Expression) -> Iterator[Name | Quantile]:
+def leaves_in(expression: Expression) -> Iterator[Name | Quantile]:
+    """Yield every name and quantile a formula refers to, as often as it does."""
     match expression:
         case Name() | Quantile():
             yield expression
         case Negative(of):
-            yield from _leaves(of)
+            yield from leaves_in(of)
         case Binary(_, left, right):
-            yield from _leaves(left)
-            yield from _leaves(right)
+            yield from leaves_in(left)
+            yield from leaves_in(right)
         case Call(_, arguments):
             for each in arguments:
-                yield from _leaves(each)
+                yield from leaves_in(each)
         case _:
             return
 
@@ -237,20 +238,20 @@ def _leaves(expression: Expression) -> Iterator[Name | Quantile]:
 def names_in(expression: Expression, *, elsewhen: bool = True) -> frozenset[str]:
     """Return the names a formula refers to, histograms left out, and without `elsewhen` those with `@`."""
     return frozenset(
-        leaf.name for leaf in _leaves(expression) if isinstance(leaf, Name) and (elsewhen or not leaf.at)
+        leaf.name for leaf in leaves_in(expression) if isinstance(leaf, Name) and (elsewhen or not leaf.at)
     )
 
 
 def histograms_in(expression: Expression) -> frozenset[tuple[float | None, str]]:
     return frozenset(
-        (leaf.fraction, leaf.histogram) for leaf in _leaves(expression) if isinstance(leaf, Quantile)
+        (leaf.fraction, leaf.histogram) for leaf in leaves_in(expression) if isinstance(leaf, Quantile)
     )
 
 
 def elsewhen_in(expression: Expression) -> dict[str, frozenset[str]]:
     """Return what stands behind each `@`, and the names before it."""
     found: dict[str, frozenset[str]] = {}
-    for leaf in _leaves(expression):
+    for leaf in leaves_in(expression):
         if leaf.at:
             own = frozenset((leaf.name,)) if isinstance(leaf, Name) else frozenset[str]()
             found[leaf.at] = found.get(leaf.at, frozenset()) | own
@@ -376,10 +377,7 @@ def evaluate(expression: Expression, inputs: Inputs, quantile: float | None = No
             assert chosen is not None, "the catalogue lists the quantiles of a formula with q"
             return inputs.quantile_of(chosen, histogram, at)
         case Binary(operator, left, right):
-            a, b = evaluate(left, inputs, quantile), evaluate(right, inputs, quantile)
-            if isinstance(a, Exact) and isinstance(b, Exact):
-                return _exact(operator, a, b)
-            return _inexact(operator, to_float(a), to_float(b))
+            return _combined(operator, evaluate(left, inputs, quantile), evaluate(right, inputs, quantile))
         case Call(function, arguments):
             return _called(function, [evaluate(each, inputs, quantile) for each in arguments])
 
@@ -408,7 +406,18 @@ def _called(function: Literal["max", "min", "at_least"], given: list[Value]) -> 
             return exact[2].where_at_least(exact[0], exact[1])
 
 
-def _exact(operator: str, a: Exact, b: Exact) -> Exact:
+def _combined(operator: str, a: Value, b: Value) -> Value:
+    """Return floats unless both are exact; a quotient has no value where there is nothing to divide by."""
+    if isinstance(a, Exact) and isinstance(b, Exact):
+        return _applied(operator, a, b)
+    left, right = to_float(a), to_float(b)
+    return _applied(operator, left, np.where(right == 0, np.nan, right) if operator == "/" else right)
+
+
+_Operand = TypeVar("_Operand", Exact, FloatArray)
+
+
+def _applied(operator: str, a: _Operand, b: _Operand) -> _Operand:
     match operator:
         case "+":
             return a + b
@@ -418,15 +427,3 @@ def _exact(operator: str, a: Exact, b: Exact) -> Exact:
             return a * b
         case _:
             return a / b
-
-
-def _inexact(operator: str, a: FloatArray, b: FloatArray) -> FloatArray:
-    match operator:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
-        case _:
-            return a / np.where(b == 0, np.nan, b)

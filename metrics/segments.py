@@ -51,6 +51,13 @@ class Segments:
     edges_ms: Index
     lines: Mapping[Place, Lines]
 
+    def first(self, place: Place) -> Span | None:
+        """Return the first line's span; None where the panes cannot tell it."""
+        lines = self.lines[place]
+        if lines.absent[0]:
+            return None
+        return Span(int(self.edges_ms[lines.starts[0]]), int(self.edges_ms[lines.ends[0]]))
+
     @classmethod
     def of(
         cls,

@@ -4,8 +4,9 @@ Pure. Uses the very contributions that were folded, so what is listed adds up to
 what has left memory: an activity past its horizon stays in the sums and is no longer listed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -55,10 +56,18 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One measure of the number's formula, and on which side of its quotient it stands."""
+    """One measure of the number's formula, and on which side of its quotient it stands.
+
+    `at` is the window or year behind an `@`, "" for the window that is asked for.
+    """
 
     measure: Measure
     sides: tuple[str, ...]
+    at: str = ""
+
+    @property
+    def name(self) -> str:
+        return named(self.measure.name, self.at)
 
 
 @dataclass(frozen=True)
@@ -250,16 +259,44 @@ def _entry(one: Counted, cell: Cell) -> Entry:
     return Entry(one.kind, one.id, one.time_ms, cell, one.details)
 
 
-def parts_of(sides: Sequence[tuple[str, Iterable[str]]]) -> tuple[Part, ...]:
-    """Return the measures, each once, with every side it stands on."""
-    found: dict[str, list[str]] = {}
-    for side, names in sides:
-        for name in names:
+Term = tuple[str, str]
+"""The name of a measure, and what stands behind its `@`."""
+
+
+def named(measure: str, at: str) -> str:
+    """Return what the measure is called in an answer, as in a formula."""
+    return f"{measure}@{at}" if at else measure
+
+
+def parts_of(sides: Sequence[tuple[str, Iterable[Term]]]) -> tuple[Part, ...]:
+    """Return the measures, each once for each window, with every side it stands on."""
+    found: dict[Term, list[str]] = {}
+    for side, terms in sides:
+        for name, at in terms:
             if name in BY_NAME and BY_NAME[name].number != _MILLIONTHS:  # whole and millionths are one
-                found.setdefault(name, []).append(side)
-    return tuple(Part(BY_NAME[name], tuple(found[name])) for name in sorted(found, key=_number))
+                found.setdefault((name, at), []).append(side)
+    return tuple(
+        Part(BY_NAME[name], tuple(found[name, at]), at) for name, at in sorted(found, key=_own_window_first)
+    )
 
 
-def _number(name: str) -> int:
+def _own_window_first(term: Term) -> tuple[str, int]:
+    name, at = term
     assert BY_NUMBER[BY_NAME[name].number].name == name
-    return BY_NAME[name].number
+    return at, BY_NAME[name].number
+
+
+def merged(listings: Iterable[tuple[str, Listing]]) -> Listing:
+    """Return the listings of all windows as one; a record that counts in several has one entry."""
+    whole, by_place = Listing([], {}), dict[tuple[object, ...], Entry]()
+    for at, listing in listings:
+        seen: Counter[tuple[object, ...]] = Counter()
+        for entry in listing.entries:
+            place = (entry.kind, entry.id, entry.time_ms, entry.cell)
+            seen[place] += 1
+            same = by_place.setdefault((*place, seen[place]), replace(entry, values={}))
+            same.values |= {named(name, at): value for name, value in entry.values.items()}
+        whole.sums |= {named(name, at): value for name, value in listing.sums.items()}
+        whole.unrated += listing.unrated
+    whole.entries = sorted(by_place.values(), key=lambda each: (each.time_ms, each.kind, each.id))
+    return whole

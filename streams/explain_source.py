@@ -6,19 +6,21 @@ the contributions of the entities in them. Keeps nothing, logs no record, takes 
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Final
 
 from metrics.calendar import rfc3339
-from metrics.formula import Binary, Expression, FormulaError, KpiUnit, histograms_in, names_in
+from metrics.edges import PaneEdges, plan_windows
+from metrics.formula import Binary, Expression, FormulaError, KpiUnit, Quantile, leaves_in
 from metrics.kpi import Catalogue, Kpi
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.measures import Kind, Unit
 from metrics.money import exponent_of
 from metrics.panes import Cell
+from metrics.segments import Place, Segments, Span
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig, Snapshotter
 from metrics.web.answers import NoSnapshot
 from metrics.web.explain import ExplainAsk, checked
@@ -34,8 +36,11 @@ from streams.explain import (
     Listing,
     Part,
     Question,
+    Term,
     details_of,
     list_entries,
+    merged,
+    named,
     parts_of,
 )
 from streams.joins import Joins
@@ -102,8 +107,8 @@ class StoredExplainer:
         now_ms = self._now_ms() if under.clock == "wall" or newest_ms is None else newest_ms + 1
         at_ms = now_ms if ask.at_ms is None else ask.at_ms
         explained = Explained(snapshot_config_of(under), ask, at_ms, PaneImage.of(follower))
-        counted = counted_in(images, fold_rules(under), follower.cells(), joins)
-        return explained.answer(list_entries(counted, explained.question))
+        rules, cells = fold_rules(under), follower.cells()
+        return explained.answer(lambda: counted_in(images, rules, cells, joins))
 
 
 class Explained:
@@ -124,9 +129,34 @@ class Explained:
         )
         self._snapshot = Snapshotter(whole).take_kpis(image, at_ms, filters=filters, strict=True)
         start_ms, self._window = self._bounds()
-        self.question = Question(
-            self.parts, ask.level, ask.key, start_ms, at_ms, image.references, config.ground
+        own = tuple(part for part in self.parts if not part.at)
+        question = Question(own, ask.level, ask.key, start_ms, at_ms, image.references, config.ground)
+        self._elsewhere = self._spans_elsewhere(image)
+        self._questions = {
+            "": question,
+            **{
+                at: replace(
+                    question,
+                    parts=tuple(part for part in self.parts if part.at == at),
+                    start_ms=span.start_ms,
+                    end_ms=span.end_ms,
+                )
+                for at, span in self._elsewhere.items()
+                if span is not None
+            },
+        }
+
+    def _spans_elsewhere(self, image: PaneImage) -> dict[str, Span | None]:
+        """Return what stands behind each `@` as the number was computed; None where nothing can be told."""
+        config, window = self._config, self.ask.window
+        elsewhen = config.catalogue.elsewhen_of(self.kpi)
+        names = () if window is None else (window,)
+        plan = plan_windows(self._at_ms, config.calendar, names, image.resolutions, strict=True)
+        edges = PaneEdges(image.resolutions, config.calendar)
+        segments = Segments.of(
+            plan, self._at_ms, elsewhen=elsewhen, calendar=config.calendar, edges=edges, strict=True
         )
+        return {at: segments.first(Place(now=window is None, at=at)) for at in sorted(elsewhen)}
 
     def _bounds(self) -> tuple[int, JsonValue]:
         for left_out in self._snapshot.left_out:
@@ -138,12 +168,12 @@ class Explained:
             raise BadAsk(f"no {self.ask.level} {self.ask.key!r} has anything counted at {at}")
         for window in self._snapshot.windows:
             if window.name == self.ask.window:
-                return window.start_ms, {
-                    "name": window.name, "start": rfc3339(window.start_ms), "end": rfc3339(window.end_ms),
-                }  # fmt: skip
+                return window.start_ms, _window_told(window.name, Span(window.start_ms, window.end_ms))
         return self._at_ms, None
 
-    def answer(self, listing: Listing) -> dict[str, JsonValue]:
+    def answer(self, counted: Callable[[], Iterable[Counted]]) -> dict[str, JsonValue]:
+        """Answer from everything that counts, which is gone through once for each window."""
+        listing = merged((at, list_entries(counted(), asked)) for at, asked in self._questions.items())
         ask, pages = self.ask, max(1, -(-len(listing.entries) // self.ask.limit))
         if ask.page > pages:
             raise BadAsk(f"page={ask.page}: there are {pages}")
@@ -161,7 +191,7 @@ class Explained:
             "reporting_currency": self._config.currency,
             "parts": [self._part(part, listing) for part in self.parts],
             "without_a_rate": listing.unrated,
-            "other_windows": [*sorted(self._config.catalogue.elsewhen_of(self.kpi))],
+            "other_windows": [_window_told(at, span) for at, span in self._elsewhere.items()],
             "records_total": len(listing.entries),
             "page": ask.page,
             "pages": pages,
@@ -178,7 +208,10 @@ class Explained:
 
     def _part(self, part: Part, listing: Listing) -> JsonValue:
         """Of what is shown, what is listed; the rest are older records, no longer listed."""
-        name, listed = part.measure.name, listing.sums[part.measure.name]
+        name = part.name
+        if name not in listing.sums:  # its window cannot be told, and so neither can the number
+            return {"measure": name, "of": list(part.sides), "unit": part.measure.unit.value}
+        listed = listing.sums[name]
         scale = 1 if part.measure.kind is Kind.HISTOGRAM else self._scale(part.measure.unit)
         found: dict[str, JsonValue] = {
             "measure": name,
@@ -186,7 +219,7 @@ class Explained:
             "unit": part.measure.unit.value,
             "listed": _scaled(listed, scale),
         }
-        total = self._value(_TOTAL_OF + name) if _TOTAL_OF + name in self._totals else None
+        total = self._value(_total_of(part)) if _total_of(part) in self._totals else None
         if total is not None:
             # Beyond 2**53 the total is the nearest float, and means the exact sum it is nearest to.
             near = float(listed / scale) == total
@@ -196,7 +229,7 @@ class Explained:
         return found
 
     def _record(self, entry: Entry) -> JsonValue:
-        measures = {part.measure.name: part.measure for part in self.parts}
+        measures = {part.name: part.measure for part in self.parts}
         whose = {name: value for name, value in zip(Cell._fields, entry.cell, strict=True) if value}
         contributions: dict[str, JsonValue] = {
             name: _scaled(value, self._scale(measures[name].unit)) for name, value in entry.values.items()
@@ -212,7 +245,8 @@ class Explained:
 
 def _told(snapshot: KpiSnapshot, kpi: str, ask: ExplainAsk, quantile: float | None) -> float | None:
     key = ask.key or "all"
-    for window in (ask.window, None):
+    # Beside a number that tells what is now, what `@90d` says is the same whatever the window.
+    for window in (ask.window, None, *(each.name for each in snapshot.windows[:1])):
         value = snapshot.value(kpi, ask.level, key, window, quantile=quantile)
         if value is not None:
             return value
@@ -231,7 +265,14 @@ def _scaled(value: Fraction, scale: int) -> float | int | str:
         return str(Decimal(exact.numerator) / exact.denominator)
 
 
-def _sides(catalogue: Catalogue, kpi: Kpi) -> list[tuple[str, frozenset[str]]]:
+def _window_told(name: str, span: Span | None) -> JsonValue:
+    """Tell a window; without its edges where the panes cannot tell it."""
+    if span is None:
+        return {"name": name}
+    return {"name": name, "start": rfc3339(span.start_ms), "end": rfc3339(span.end_ms)}
+
+
+def _sides(catalogue: Catalogue, kpi: Kpi) -> list[tuple[str, frozenset[Term]]]:
     expression = kpi.expression
     if isinstance(expression, Binary) and expression.operator == "/":
         top, bottom = _measures(catalogue, expression.left), _measures(catalogue, expression.right)
@@ -239,11 +280,21 @@ def _sides(catalogue: Catalogue, kpi: Kpi) -> list[tuple[str, frozenset[str]]]:
     return [("value", _measures(catalogue, expression))]
 
 
-def _measures(catalogue: Catalogue, expression: Expression) -> frozenset[str]:
-    found = {histogram for _, histogram in histograms_in(expression)}
-    for name in names_in(expression, elsewhen=False):
-        found |= _measures(catalogue, catalogue[name].expression) if name in catalogue else {name}
+def _measures(catalogue: Catalogue, expression: Expression, at: str = "") -> frozenset[Term]:
+    found: set[Term] = set()
+    for leaf in leaves_in(expression):
+        when = leaf.at or at
+        if isinstance(leaf, Quantile):
+            found.add((leaf.histogram, when))
+        elif leaf.name in catalogue:
+            found |= _measures(catalogue, catalogue[leaf.name].expression, when)
+        else:
+            found.add((leaf.name, when))
     return frozenset(found)
+
+
+def _total_of(part: Part) -> str:
+    return f"{_TOTAL_OF}{part.measure.name}_at_{part.at}" if part.at else _TOTAL_OF + part.measure.name
 
 
 def _with_totals(catalogue: Catalogue, parts: tuple[Part, ...], level: str) -> tuple[Catalogue, list[str]]:
@@ -251,10 +302,10 @@ def _with_totals(catalogue: Catalogue, parts: tuple[Part, ...], level: str) -> t
     names: list[str] = []
     for part in parts:
         measure = part.measure
-        formula = measure.name
+        formula = part.name
         if measure is WEIGHTED:
-            formula += f" + {measure.name}_millionths / 1000000"
-        total = Kpi(_TOTAL_OF + measure.name, measure.name, formula, _KPI_UNIT[measure.unit], (level,))
+            formula += f" + {named(f'{measure.name}_millionths', part.at)} / 1000000"
+        total = Kpi(_total_of(part), part.name, formula, _KPI_UNIT[measure.unit], (level,))
         try:
             catalogue = catalogue.with_custom([total])
         except FormulaError:

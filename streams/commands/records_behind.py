@@ -68,10 +68,13 @@ def _print(answer: Mapping[str, JsonValue]) -> None:
         console.print(said, highlight=False, markup=False)
     if answer["without_a_rate"]:
         console.print(f"  without a rate, not in it: {answer['without_a_rate']}", highlight=False)
-    if answer["other_windows"]:
-        console.print(
-            f"  also looks at other windows, not listed: {answer['other_windows']}", highlight=False
+    windows = answer["other_windows"]
+    for window in windows if isinstance(windows, list) else ():
+        assert isinstance(window, dict)
+        edges = (
+            f"{window['start']} to {window['end']}" if "start" in window else "cannot be told from the panes"
         )
+        console.print(f"  @{window['name']}: {edges}", highlight=False, markup=False)
     console.print(_table(records, measures))
     console.print(
         f"{answer['records_total']} records, page {answer['page']} of {answer['pages']}", highlight=False

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from metrics.calendar import rfc3339
 from metrics.catalogue import BUILT_IN
+from metrics.formula import KpiUnit
 from metrics.kpi import Kpi
 from metrics.measures import BY_NAME, Kind
 from metrics.reference import Rate, Reference, RosterSpell, Stage
@@ -18,12 +20,13 @@ from metrics.snapshot import PaneImage
 from metrics.web.explain import ExplainAsk
 from metrics.web.query import BadAsk
 from streams.board import BoardFollower
-from streams.explain import list_entries
 from streams.explain_source import Explained, counted_in
 from streams.joins.standard import standard_joins
 from streams.stores.images import ImageStore
 from tests.differential.test_generated_histories import CASES
 from tests.histories import DAY_MS, Event, Generator, edge_times
+from tests.oracle import books_of
+from tests.oracle_windows import Floor, window_pair
 from tests.product_path import VERSION, ProductPath, rules_of
 
 LIMIT = 1_000
@@ -37,6 +40,7 @@ class Explaining:
         self.rules = rules_of(path.floor)
 
     async def load(self, events: list[Event]) -> None:
+        self.events = events
         await self.path.arrive(events)
         self.images = [await self.path.store.read_image(slot) for slot in range(self.path.slots)]
         self.joins = standard_joins(self.rules)
@@ -48,8 +52,9 @@ class Explaining:
     def ask(self, ask: ExplainAsk, as_of_ms: int, references: Sequence[Reference] = ()) -> Any:
         image = replace(PaneImage.of(self.follower), references=tuple(references))
         explained = Explained(self.path.config, ask, as_of_ms, image)
-        counted = counted_in(self.images, self.rules, self.follower.cells(), self.joins)
-        return explained.answer(list_entries(counted, explained.question))
+        return explained.answer(
+            lambda: counted_in(self.images, self.rules, self.follower.cells(), self.joins)
+        )
 
 
 async def explaining(seed: int) -> tuple[Explaining, int]:
@@ -80,7 +85,7 @@ def assert_adds_up(answer: Any) -> None:
     for part in answer["parts"]:
         name = part["measure"]
         given = [r["contributions"][name] for r in answer["records"] if name in r["contributions"]]
-        if BY_NAME[name].kind in (Kind.FLOW, Kind.LEVEL):
+        if BY_NAME[name.partition("@")[0]].kind in (Kind.FLOW, Kind.LEVEL):
             assert sum(map(Fraction, map(str, given))) == Fraction(str(part["listed"])), name
         if "value" in part:
             assert part["no_longer_listed"] == 0, (answer["kpi"], part)
@@ -93,16 +98,20 @@ async def test_what_is_listed_adds_up_to_the_number_of_every_kpi(seed: int) -> N
     snapshot = world.path.snapshot(as_of_ms)
     keys = {level: each.labels for level, each in snapshot.keys.items()}
     rng = random.Random(seed)
-    listed = 0
+    listed = of_other_windows = 0
     for kpi in BUILT_IN:
         for ask in asks(kpi, keys, rng):
             answer = world.ask(ask, as_of_ms)
+            of_other_windows += sum(
+                "@" in part["measure"] and part.get("value", 0) > 0 for part in answer["parts"]
+            )
             assert_adds_up(answer)
             window = None if BUILT_IN.is_level(kpi) else ask.window
             if not kpi.quantiles:
                 assert answer["value"] == snapshot.value(kpi.name, ask.level, ask.key or "all", window)
             listed += answer["records_total"]
     assert listed > 300
+    assert of_other_windows > 20
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,6 +144,59 @@ async def test_rates_roster_and_stages_act_on_what_is_listed_as_on_what_is_shown
             assert answer["without_a_rate"] == 0
             changed += level != "floor" and answer["records_total"] > 0
     assert changed > 20
+
+
+def won_in(events: list[Event], floor: Floor, window: str, as_of_ms: int) -> list[str]:
+    """Return the deals won in the window, as the oracle counts them."""
+    span = window_pair(window, as_of_ms, floor).now
+    deals = books_of(events, floor).deals
+    return sorted(d.id for d in deals if d.status == "won" and d.closed_ms and span.holds(d.closed_ms))
+
+
+def ids_with(answer: Any, contribution: str) -> list[str]:
+    return sorted(each["id"] for each in answer["records"] if contribution in each["contributions"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_records_of_another_window_are_listed_under_its_name(seed: int) -> None:
+    world, as_of_ms = await explaining(seed)
+    floor = world.path.floor
+    answer = world.ask(ExplainAsk("pipeline_velocity", None, limit=LIMIT), as_of_ms)
+    span = window_pair("90d", as_of_ms, floor).now
+    (window,) = answer["other_windows"]
+    assert window == {"name": "90d", "start": rfc3339(span.start_ms), "end": rfc3339(span.end_ms)}
+    won = won_in(world.events, floor, "90d", as_of_ms)
+    assert ids_with(answer, "won@90d") == won
+    assert won
+    assert ids_with(answer, "open")
+    assert not ids_with(answer, "won")
+
+
+async def test_a_record_that_counts_in_both_windows_has_one_line() -> None:
+    world, as_of_ms = await explaining(1)
+    share = Kpi("share_of_90d", "Wins per win of 90 days.", "deals_won / deals_won@90d", KpiUnit.RATIO)
+    world.path.config = replace(world.path.config, catalogue=BUILT_IN.with_custom([share]))
+    answer = world.ask(ExplainAsk("share_of_90d", "ytd", limit=LIMIT), as_of_ms)
+    assert_adds_up(answer)
+    of_year, of_90_days = (won_in(world.events, world.path.floor, name, as_of_ms) for name in ("ytd", "90d"))
+    assert (ids_with(answer, "won"), ids_with(answer, "won@90d")) == (of_year, of_90_days)
+    assert set(of_year) & set(of_90_days)
+    assert answer["records_total"] == len({*of_year, *of_90_days})
+    assert answer["value"] == len(of_year) / len(of_90_days)
+    assert [part["of"] for part in answer["parts"]] == [["numerator"], ["denominator"]]
+
+
+async def test_another_window_that_panes_cannot_tell_is_named_without_records() -> None:
+    floor, as_of_ms = CASES[0]
+    events = Generator(0, times=edge_times(as_of_ms, floor)[:-3], entities=40).history(300)
+    world = Explaining(ProductPath(floor, now_ms=as_of_ms, panes_max=25))
+    for start in range(0, len(events), 40):
+        await world.load(events[start : start + 40])
+    answer = world.ask(ExplainAsk("average_deal_size_growth", "1h", limit=LIMIT), as_of_ms)
+    assert (answer["value"], answer["other_windows"]) == (None, [{"name": "year_before"}])
+    told = {part["measure"]: "listed" in part for part in answer["parts"]}
+    assert told["won_amount"]
+    assert not told["won_amount@year_before"]
 
 
 async def test_pages_are_cut_from_one_list() -> None:
