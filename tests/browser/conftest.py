@@ -1,9 +1,11 @@
-"""One Chromium for all browser tests, and pages that fail the test for whatever their console complains of."""
+"""One Chromium for all browser tests, and pages that fail a test for what their console complains of."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -17,15 +19,35 @@ BINARY = "SALESFLOOR_TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SCREENS = {"1080p": (1920, 1080), "4K": (3840, 2160), "phone": (390, 844)}
 # A sandbox needs rights that a container rarely has; the pages are our own.
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--js-flags=--expose-gc")
-WAIT_MS = 15_000
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+WAIT_MS = 30_000
+FONTS = ("Inter", "Noto Sans Arabic UI", "WenQuanYi Micro Hei")
 
 
 def chromium() -> str:
     found = os.environ.get(BINARY) or next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip(f"no Chromium: install it (Debian: apt-get install chromium), or set {BINARY} to its binary")
+        pytest.skip(f"no Chromium: apt-get install chromium on Debian, or set {BINARY} to its binary")
     return found
+
+
+@pytest.fixture(scope="session")
+def fonts() -> None:
+    """Skip where text is drawn with other fonts: what fits is measured with those that CI has."""
+    lister = shutil.which("fc-list")
+    found = (
+        subprocess.run([lister, ":", "family"], capture_output=True, text=True, check=False)
+        if lister
+        else None
+    )
+    missing = [name for name in FONTS if found is None or name not in found.stdout]
+    if missing:
+        pytest.skip(f"no fonts {missing}: apt-get install fonts-inter fonts-noto-ui-core fonts-wqy-microhei")
+
+
+def script(name: str) -> str:
+    """Return a function of JavaScript that a page shall evaluate."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 @asynccontextmanager

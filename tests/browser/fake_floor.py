@@ -105,17 +105,25 @@ def floor_kpis(floor: FakeFloor) -> list[Json]:
     grown = floor.ticks * 12_500
     revenue = 12_845_000 + grown
     line = [*trend(Random(3), 12_845_000), revenue]
+    won = 14 + floor.ticks // 20
+    goal = {"target": 18_000_000, "attainment": revenue / 18_000_000, "expected": 11_700_000, "pace": "ahead"}
+    wins = {"target": 25, "attainment": won / 25, "expected": 16.2, "pace": "behind"}
+    quick = {"better": "down", "quantile": 0.5, "trend": trend(Random(9), 1140)}
     return [
-        kpi(0, "revenue", floor.money(
-            value=revenue, previous=11_020_000, trend=line, target=18_000_000, attainment=revenue / 18_000_000,
-            expected=11_700_000, pace="ahead")),
-        kpi(1, "deals_won", {"unit": "count", "value": 14 + floor.ticks // 20, "previous": 12, "target": 25,
-            "attainment": (14 + floor.ticks // 20) / 25, "expected": 16.2, "pace": "behind", "trend": trend(Random(1), 14)}),
-        kpi(2, "win_rate", {"unit": "ratio", "value": 0.264, "previous": 0.281, "trend": trend(Random(5), 264)}),
-        kpi(3, "lead_response_time", {"unit": "seconds", "value": 1140, "previous": 1500, "better": "down",
-            "quantile": 0.5, "trend": trend(Random(9), 1140)}),
-        kpi(4, "meetings_held", {"unit": "count", "value": 37, "previous": 31, "trend": trend(Random(4), 37)}),
-    ]  # fmt: skip
+        kpi(0, "revenue", floor.money(value=revenue, previous=11_020_000, trend=line, **goal)),
+        kpi(1, "deals_won", count(won, 12, 1) | wins),
+        kpi(
+            2,
+            "win_rate",
+            {"unit": "ratio", "value": 0.264, "previous": 0.281, "trend": trend(Random(5), 264)},
+        ),
+        kpi(3, "lead_response_time", {"unit": "seconds", "value": 1140, "previous": 1500} | quick),
+        kpi(4, "meetings_held", count(37, 31, 4)),
+    ]
+
+
+def count(value: int, previous: int, seed: int) -> Json:
+    return {"unit": "count", "value": value, "previous": previous, "trend": trend(Random(seed), value)}
 
 
 def ranking(floor: FakeFloor, number: int, kind: str = "leaderboard", window: str = "mtd") -> Json:
@@ -132,8 +140,8 @@ def ranking(floor: FakeFloor, number: int, kind: str = "leaderboard", window: st
             "rank_change": ((place * 7 + 3) % 5 - 2) or None, "improved": 1_900_000 - rank * 160_000,
         })  # fmt: skip
     return {
-        "id": f"rank-{number}", "kind": kind, "title_key": "kpi.revenue", "label": "revenue", "kpi": "revenue",
-        "window": window, "level": "rep", "by": "value", "rows": rows, **floor.money(),
+        "id": f"rank-{number}", "kind": kind, "title_key": "kpi.revenue", "label": "revenue",
+        "kpi": "revenue", "window": window, "level": "rep", "by": "value", "rows": rows, **floor.money(),
     }  # fmt: skip
 
 
@@ -153,12 +161,20 @@ def funnel() -> Json:
     for name, value in steps:
         found.append({"label": name, "value": value, "share_of_previous": value / before if before else None})
         before = value
-    return {"id": "funnel-0", "kind": "funnel", "title_key": "widget.funnel", "window": "5bd", "level": "floor",
-            "key": "", "steps": found}  # fmt: skip
+    head = {"id": "funnel-0", "kind": "funnel", "title_key": "widget.funnel"}
+    return {**head, "window": "5bd", "level": "floor", "key": "", "steps": found}
 
 
 def feed(floor: FakeFloor) -> Json:
-    kinds = ("deal_won", "demo_booked", "meeting_held", "deal_created", "proposal_sent", "lead_converted", "deal_won")
+    kinds = (
+        "deal_won",
+        "demo_booked",
+        "meeting_held",
+        "deal_created",
+        "proposal_sent",
+        "lead_converted",
+        "deal_won",
+    )
     items = []
     for back in range(12):
         number = floor.ticks // 15 + 40 - back
@@ -166,18 +182,25 @@ def feed(floor: FakeFloor) -> Json:
         kind = kinds[number % len(kinds)]
         won = kind == "deal_won"
         items.append({
-            "id": f"feed-{number}", "at_ms": floor.now_ms - back * 190_000 - floor.ticks % 15 * 1000, "kind": kind,
-            "rep": f"R-{number}", "rep_name": name, "text_key": f"feed.{kind}",
-            "amount_minor": 450_000 + number * 12_300 if won else None, "currency": floor.currency if won else None,
-            "currency_exponent": 2,
+            "id": f"feed-{number}", "at_ms": floor.now_ms - back * 190_000 - floor.ticks % 15 * 1000,
+            "kind": kind, "rep": f"R-{number}", "rep_name": name, "text_key": f"feed.{kind}",
+            "amount_minor": 450_000 + number * 12_300 if won else None,
+            "currency": floor.currency if won else None, "currency_exponent": 2,
         })  # fmt: skip
     return {"id": "feed-0", "kind": "feed", "title_key": "widget.feed", "items": items}
 
 
 def conversion() -> Json:
-    return {"id": "conversion-0", "kind": "conversion", "title_key": "widget.conversion", "funnel": "deal_win",
-            "team": None, "window": "5bd", "rate": 0.264, "lower": 0.201, "upper": 0.339, "baseline": 0.281,
-            "trials": 159, "successes": 42}  # fmt: skip
+    head = {"id": "conversion-0", "kind": "conversion", "title_key": "widget.conversion"}
+    figures = {
+        "rate": 0.264,
+        "lower": 0.201,
+        "upper": 0.339,
+        "baseline": 0.281,
+        "trials": 159,
+        "successes": 42,
+    }
+    return {**head, "funnel": "deal_win", "team": None, "window": "5bd", **figures}
 
 
 def contest(floor: FakeFloor) -> Json:

@@ -96,7 +96,9 @@ class FakeWall:
         return web.FileResponse(folder / name, headers={"Cache-Control": "no-store"})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        answer = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
         await answer.prepare(request)
         queue: asyncio.Queue[Message | None] = asyncio.Queue()
         for message in self.first_messages(request.query.get("board", "") or self.floor.boards[0]["name"]):
@@ -105,9 +107,11 @@ class FakeWall:
         self.connections += 1
         self.connected.set()
         try:
-            while (message := await queue.get()) is not None:
-                name, data = message
-                await answer.write(f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
+            while (sent := await queue.get()) is not None:
+                name, data = sent
+                await answer.write(
+                    f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+                )
         except ConnectionError:
             pass
         finally:
@@ -129,7 +133,7 @@ async def _show(port: int) -> None:
     wall = FakeWall()
     wall.port = port
     await wall.start()
-    print(f"{wall.address}/wall", flush=True)  # noqa: T201
+    print(f"{wall.address}/wall", flush=True)
     tick = 0
     try:
         while True:

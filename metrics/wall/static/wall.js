@@ -53,7 +53,7 @@ class Wall {
   receive(name, data) {
     switch (name) {
       case "hello": this.greet(data); break;
-      case "board": this.build(data); this.follow(data); break;
+      case "board": this.build(data); break;
       case "change": this.change(data); break;
       case "win": this.wins.add(data, this.nowMs()); this.wins.beat(this.nowMs()); break;
       case "win_reverted": this.wins.revert(data.id); break;
@@ -95,6 +95,8 @@ class Wall {
       views.push({ kind: widget.kind, view });
     }
     this.pending = [];
+    this.follow(data);
+    this.showAge();
     this.layout.arrange(views);
     this.showBoards();
     if (!this.rotation.rotates) return;
@@ -134,7 +136,6 @@ class Wall {
     this.aheadMs = data.now_ms - this.heardMs;
     if (!data.stale && !data.not_ready) this.goodMs = data.as_of_ms;
     this.showState();
-    this.showAge();
   }
 
   beat() {
@@ -156,13 +157,9 @@ class Wall {
   showState() {
     const { meta } = this, stale = !this.connected || meta === null || meta.stale || meta.not_ready;
     const state = meta === null ? "connecting" : stale ? "stale" : meta.catching_up ? "catching_up" : "live";
-    const text = {
-      connecting: () => this.f.ui("connecting"),
-      stale: () => this.staleText(),
-      catching_up: () => this.f.ui("catching_up"),
-      live: () => this.f.ui("live"),
-    }[state]();
     const before = $("state").dataset.state;
+    if (state === before && state !== "stale") return;
+    const text = state === "stale" ? this.staleText() : this.f.ui(state);
     setAttribute($("state"), "data-state", state);
     setAttribute(document.body, "data-state", state);
     setText($("state"), text);
