@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SEND_TIMEOUT_SECONDS = 10.0
 _RETRY_FIRST_SECONDS = 0.5
 _RETRY_LAST_SECONDS = 15.0
+_STOP_SECONDS = 2.0
 # The record limit of the contract is 1 MiB of value; the key, headers and batch frame come on top.
 _REQUEST_BYTES_MAX = (1 << 20) + 16_384
 
@@ -85,11 +86,18 @@ class KafkaSender:
         except MessageSizeTooLargeError as error:
             raise KafkaAway(f"the broker refuses records of this size: {error}") from error
         except TimeoutError:
+            self._look_after(self._producer)
             raise KafkaAway(f"no acknowledgement within {SEND_TIMEOUT_SECONDS:.0f} s") from None
         except KafkaError as error:
-            if not error.retriable:
-                self._broken.set()  # an idempotent producer that lost its place can never send again
+            self._look_after(self._producer)
             raise KafkaAway(str(error) or type(error).__name__) from error
+
+    def _look_after(self, producer: AIOKafkaProducer | None) -> None:
+        """Have the producer replaced if its sending task has ended: an idempotent one that lost its place in
+        the log, or was fenced, ends it and then refuses every record for ever."""
+        task = None if producer is None else producer._sender.sender_task
+        if task is not None and task.done():
+            self._broken.set()
 
     async def run(self) -> None:
         """Connect, and connect anew whenever the producer is broken, until cancelled."""
@@ -102,8 +110,13 @@ class KafkaSender:
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer.stop()
+        except (KafkaError, TimeoutError):
+            pass  # what it still holds was never acknowledged, so its senders will come again
 
     async def _connected(self) -> AIOKafkaProducer:
         """Try until a broker answers, saying so once and then at longer and longer intervals."""
