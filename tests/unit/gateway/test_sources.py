@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.commands import records
 from streams.gateway.model import Source
 from streams.gateway.sources import open_sources
 from streams.settings import SettingsError, load_settings
@@ -125,3 +126,14 @@ def test_map_that_looks_into_other_tables_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, {"name": '"g"', "kind": '"generic"', "secret_env": '["G"]', "map": '"map.toml"'})
     with pytest.raises(SettingsError, match="other tables"):
         opened(path, G="x")
+
+
+def test_check_says_that_the_gateway_would_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HUBSPOT_SECRET", raising=False)
+    records.check(load_settings(written(tmp_path, HUBSPOT)), connect=False, as_json=False)
+    shown = capsys.readouterr()
+    assert shown.out == "settings are fine\n"
+    assert "Warning: salesfloor gateway would not start" in shown.err
+    assert "HUBSPOT_SECRET is not set" in shown.err
