@@ -81,6 +81,9 @@ class Door:
         except web.HTTPRequestEntityTooLarge:
             message = f"the body is larger than {BODY_BYTES_MAX} bytes; send smaller batches"
             raise Turned(413, Fate.REFUSED, "too_large", message) from None
+        except web.RequestPayloadError:
+            message = "the body broke off, or is not encoded as its Content-Encoding says; send it again"
+            raise Turned(400, Fate.REFUSED, "encoding", message) from None
         except TimeoutError:
             message = f"the body did not arrive within {self._limit_seconds:.0f} s; send it again"
             raise Turned(408, Fate.REFUSED, "too_slow", message) from None

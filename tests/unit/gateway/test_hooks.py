@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import hmac
 import io
@@ -259,6 +260,20 @@ async def test_other_content_type_and_oversize_get_their_own_status(client: Clie
     assert (await post(client, b"[]", headers))[0] == 415
     large = b" " * ((1 << 20) + 1)
     assert (await post(client, large))[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (gzip.compress(b"[]"), 200),
+        (b"nonsense", 400),
+        (gzip.compress(b" " * (2 << 20)), 413),
+    ],
+    ids=["whole", "broken", "bomb"],
+)
+async def test_packed_body_is_unpacked_within_bounds(client: Client, body: bytes, status: int) -> None:
+    headers = {**signed(b"[]"), "Content-Encoding": "gzip"}
+    assert (await post(client, body, headers))[0] == status
 
 
 async def test_door_of_nobody_is_not_there(client: Client) -> None:
