@@ -27,7 +27,7 @@ _INTRO = """# Settings
 
 Secrets never stand in the settings file. Set them in the environment, or put each into a file of its own and
 name that file: `token_file`, `sasl_password_file`, `url_file`. A relative name starts from the settings
-file's directory.
+file's directory. A source names its secrets by `secret_env` or `secret_files`; only the gateway reads them.
 
 `salesfloor check` reads everything once and names each key, its value and the fix when something is wrong.
 Changing `clock`, `[floor] zone`, `currency`, `[worker] retention_days` or
