@@ -1,8 +1,8 @@
 """How a slot's state becomes the byte fields of its checkpoint, and back. Pure; the only place that knows.
 
 board     b"c" cell number                 -> the cell, msgpack array of 7 strings
-          b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures); a hindsight
-                                              key's lag counts from start_ms
+          b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures); the lag
+                                              in a key of hindsight counts from start_ms
           b"r" + id                        -> reference record (metrics.reference)
           b"f", one letter by kind + id    -> the entity's fact (streams.facts); by b"a" and whom
                                               they touch, the activities for a lead or a deal
