@@ -11,14 +11,24 @@ from grafana.generate.kpi_panels import (
     kpi_bars,
     kpi_number,
     kpi_table,
+    look_of,
     quantile_lines,
+    shown_as,
     steps_of,
 )
 from grafana.generate.links import ROW_TO_TEAM, TO_TEAM
-from grafana.generate.panels import Look, Panel
+from grafana.generate.panels import Look, Panel, Query, number
+from grafana.generate.queries import kpi
 from grafana.generate.target_panels import conversion_band
 
 _STAGES, _TEAMS = Scope("stage"), Scope("team")
+
+
+def _cohort() -> Panel:
+    """Show the share won of the deals created, and how old they are: a young cohort has had no time."""
+    won = Query(kpi("win_rate_cohort", "floor", window="90d"), "won so far")
+    age = Query(kpi("win_rate_cohort_age", "floor", window="90d"), "mean age of the deals", shown_as("s", 0))
+    return number("win_rate_cohort", 4, look_of("win_rate_cohort", "90d"), won, age)
 
 
 def _by_stage() -> Panel:
@@ -69,7 +79,7 @@ def pipeline() -> model.Dashboard:
         5,
         kpi_number("win_rate", FLOOR, 4),
         kpi_number("win_rate_value", FLOOR, 4),
-        kpi_number("win_rate_cohort", FLOOR, 4, window="90d", compared=False),
+        _cohort(),
         kpi_number("average_deal_size", FLOOR, 4),
         kpi_number("sales_cycle", FLOOR, 4, quantile=0.5),
         kpi_number("calls_per_opportunity", FLOOR, 4),
