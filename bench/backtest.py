@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 
@@ -20,6 +20,7 @@ from rich.table import Table
 from bench.backtest_floors import FloorSize
 from bench.backtest_lives import DROPS, PLAN, SIZES, Verdict, backtest
 from bench.backtest_rules import NAIVE, RULES
+from metrics.alerts.plan import CUSUM, DROUGHT, FAST, SLOW
 
 
 def false_alarm_rows(found: Sequence[Verdict]) -> Iterator[list[str]]:
@@ -39,23 +40,27 @@ def detection_rows(found: Sequence[Verdict]) -> Iterator[list[str]]:
             drops = own[rule]
             assert isinstance(drops, dict)
             told = drops.get(f"{drop:g}")
-            if rule == NAIVE or told is None:
-                continue
-            days = told["days_median"]
-            shares = (f"{100 * told[f'found_within_{n}_days']:.0f}" for n in (5, 10))
-            row.append(f"{'> 20' if days is None else f'{days:.1f}'} ({' / '.join(shares)} %)")
+            if rule != NAIVE:
+                row.append("–" if told is None else _found(told))
         yield row
+
+
+def _found(told: Mapping[str, float | None]) -> str:
+    days = told["days_median"]
+    shares = (f"{100 * (told[f'found_within_{n}_days'] or 0):.0f}" for n in (5, 10))
+    return f"{'> 20' if days is None else f'{days:.1f}'} ({' / '.join(shares)} %)"
 
 
 def _key(size: FloorSize) -> tuple[int, float]:
     return size.trials_per_week, size.rate
 
 
-FALSE_ALARMS = ["trials a week", "rate", *RULES]
-DETECTION = ["trials a week", "rate", "drop", *(rule for rule in RULES if rule != NAIVE)]
+SHORT = {FAST: "Fast", SLOW: "Slow", DROUGHT: "Drought", CUSUM: "CUSUM"}
+FALSE_ALARMS = ["trials a week", "rate", *(SHORT.get(rule, rule) for rule in RULES)]
+DETECTION = ["trials a week", "rate", "drop", *(SHORT.get(rule, rule) for rule in RULES if rule != NAIVE)]
 
 
-def _markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
+def markdown(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -71,9 +76,9 @@ def show(found: Sequence[Verdict], form: str) -> None:
     if form == "json":
         print(json.dumps({"plan": asdict(PLAN), "verdicts": [v.told() for v in found]}, indent=2))
     elif form == "markdown":
-        print(_markdown(FALSE_ALARMS, false_alarm_rows(found)))
+        print(markdown(FALSE_ALARMS, false_alarm_rows(found)))
         print()
-        print(_markdown(DETECTION, detection_rows(found)))
+        print(markdown(DETECTION, detection_rows(found)))
     else:
         console = Console()
         console.print(_table("False alarms in four weeks", FALSE_ALARMS, false_alarm_rows(found)))
