@@ -172,8 +172,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     screen = stream.join(board)
     try:
         await response.prepare(request)
-        while not stream.closed:
-            message = await stream.next_for(screen, HEARTBEAT_SECONDS)
+        while message := await stream.next_for(screen, HEARTBEAT_SECONDS):
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(message)
     except (ConnectionError, TimeoutError):

@@ -67,12 +67,11 @@ class Screen:
             self._something.set()
 
     def fall_behind(self) -> None:
-        """Drop what waits: the page gets everything anew."""
+        """Drop what waits: the page gets everything anew, once there is something whole to send."""
         self._waiting.clear()
         self.behind = True
-        self._something.set()
 
-    def close(self) -> None:
+    def wake(self) -> None:
         self._something.set()
 
     async def wait(self, seconds: float) -> None:
@@ -147,11 +146,13 @@ class WallStream:
         self._screens.discard(screen)
 
     async def next_for(self, screen: Screen, seconds: float) -> bytes:
-        """Return the next bytes for a page; a comment when nothing is to be said for so long."""
+        """Return the next bytes for a page; a comment when nothing is to be said for so long, b"" at the end."""
         if not screen.behind:
             await screen.wait(seconds)
         elif screen.board.name not in self._widgets:
             await screen.wait(seconds)  # its board is being built
+        if self.closed:
+            return b""
         if screen.behind and screen.board.name in self._widgets:
             screen.take()
             screen.behind = False
@@ -162,7 +163,7 @@ class WallStream:
         """Let every page's answer end."""
         self.closed = True
         for screen in self._screens:
-            screen.close()
+            screen.wake()
 
     # --- ticks
 
@@ -222,7 +223,7 @@ class WallStream:
                     screen.put(message)
         for screen in self._screens:
             if screen.behind:
-                screen.close()  # wakes it up: there is something whole to send now
+                screen.wake()  # there is something whole to send now
 
     def _tell_wins(self, now_ms: int, snapshot: KpiSnapshot | None) -> None:
         condition = self._condition
