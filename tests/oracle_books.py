@@ -43,6 +43,7 @@ class Deal:
     entries: Sequence[StageEntry] = ()
     source: str = ""
     region: str = ""
+    own_chance: float | None = None  # what the deal says itself, whatever its stage
 
     @property
     def product(self) -> str:
@@ -157,6 +158,7 @@ def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
         cost=cost if cost is None or currency == floor.currency else Fraction(0),
         source=record.text("source"),
         region=record.text("region"),
+        own_chance=None if own is None else float(str(own)),
     )
 
 

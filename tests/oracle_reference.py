@@ -89,27 +89,27 @@ class Books:
             said = entry.team if level == "team" else entry.region
         return said or "unassigned"
 
-    def _of(self, kind: str, level: str, key: str, span: Span) -> Iterable[Fact]:
+    def of(self, kind: str, level: str, key: str, span: Span) -> Iterable[Fact]:
         for fact in self.facts:
             if fact.kind == kind and span.holds(fact.time_ms) and self.key(fact, level, fact.time_ms) == key:
                 yield fact
 
     def revenue(self, level: str, key: str, span: Span) -> Fraction:
         total = Fraction(0)
-        for fact in self._of("won", level, key, span):
+        for fact in self.of("won", level, key, span):
             rate = self.rate(fact.currency, fact.time_ms)
             total += Fraction(fact.amount) * rate if rate is not None else 0
         return total
 
     def won(self, level: str, key: str, span: Span) -> int:
-        return sum(1 for _ in self._of("won", level, key, span))
+        return sum(1 for _ in self.of("won", level, key, span))
 
     def average(self, level: str, key: str, span: Span) -> Fraction | None:
         won = self.won(level, key, span)
         return self.revenue(level, key, span) / won if won else None
 
     def activities(self, level: str, key: str, span: Span) -> int:
-        return sum(1 for _ in self._of("activity", level, key, span))
+        return sum(1 for _ in self.of("activity", level, key, span))
 
     def open_now(self, as_of_ms: int) -> list[Fact]:
         return [f for f in self.facts if f.kind == "open" and f.time_ms < as_of_ms <= f.until_ms]
@@ -182,7 +182,7 @@ class Books:
             if self.reference.roster:
                 present = sum(self._overlap(entry, part) for entry in self._entries(level, key))
             else:
-                done = [f for f in self._of("activity", level, key, span) if f.rep]
+                done = [f for f in self.of("activity", level, key, span) if f.rep]
                 present = len({f.rep for f in done}) * (part.end_ms - part.start_ms)
             days += Fraction(present, end_ms - start_ms)
         return days

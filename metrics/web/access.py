@@ -57,7 +57,7 @@ VISITOR = web.RequestKey("visitor", Visitor)
 
 _OPEN_DOORS: Final = ("/-/healthy", "/-/ready")
 _ASSETS: Final = "/wall/assets/"
-"""The same for every floor and without a number in it; a page cannot add its token to what it links."""
+"""Without a number in it, and pictures under names nobody can guess; a page adds its token to no link."""
 _WALL_DOORS: Final = frozenset(
     {"/", "/wall"}
     | {f"/api/{name}" for name in ("kpis", "snapshot", "targets", "leaderboards", "contests", "commissions")}
