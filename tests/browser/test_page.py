@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, script
 from tests.browser.fake_floor import feed, floor_widgets
 from tests.browser.fake_wall import FakeWall
 
@@ -75,6 +75,17 @@ async def test_a_win_told_twice_is_celebrated_once_and_a_reverted_one_ends(
         await page.locator("#win >> text=Bo Lindqvist").wait_for()
         await page.keyboard.press("Escape")
         await page.locator("#win").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(("address", "tones"), [("/wall", 0), ("/wall?sound=1", 4)])
+async def test_a_win_sounds_only_where_the_address_asks_for_it(
+    wall: FakeWall, open_page: OpenPage, address: str, tones: int
+) -> None:
+    async with open_page(f"{wall.address}{address}", before=script("sound.js")) as page:
+        wall.send("win", wall.floor.win())
+        await page.locator("#win").wait_for(state="visible")
+        await page.locator("#win").wait_for(state="hidden")
+        assert await page.evaluate("() => window.tones") == tones
 
 
 async def test_in_quiet_hours_nothing_interrupts(wall: FakeWall, open_page: OpenPage) -> None:

@@ -119,7 +119,7 @@ export class Layout {
       if (widthOfOneRem) size = Math.min(size, room * (wide ? WIDE_SHARE / WIDE_FIGURE : 1) / widthOfOneRem);
       const line = parseFloat(style.fontSize) * 1.3, below = root.classList.contains("aimed") || wide ? 2 * line : line;
       const height = root.clientHeight - 2 * parseFloat(style.paddingTop) - headings - line - below;
-      if (root.parentElement.offsetHeight < window.innerHeight) size = Math.min(size, height / rem / FIGURE_LINE / (wide ? WIDE_FIGURE : 1));
+      if (!flows(root)) size = Math.min(size, height / rem / FIGURE_LINE / (wide ? WIDE_FIGURE : 1));
     }
     setProperty(this.board, "--figure", `${Math.max(FIGURE_REM_MIN, size * 0.98).toFixed(2)}rem`);
   }
@@ -134,14 +134,16 @@ export class Layout {
   }
 }
 
+// Whether the page is as long as it likes, as on a phone.
+function flows(node) { return getComputedStyle(node).getPropertyValue("--flows").trim() === "1"; }
+
 // Shows as many rows as have room, and gives each an equal part of it.
 function fitList({ list, cut }) {
   const rows = [...list.children];
   list.fittedCount = rows.length;
   const style = getComputedStyle(list);
   const least = parseFloat(style.getPropertyValue("--row-least")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const flows = style.getPropertyValue("--flows").trim() === "1";
-  const fitting = flows || !least ? rows.length : Math.max(1, Math.floor(list.clientHeight / least));
+  const fitting = flows(list) || !least ? rows.length : Math.max(1, Math.floor(list.clientHeight / least));
   rows.forEach((row, place) => setHidden(row, place >= fitting));
   if (cut) cut(Math.min(fitting, rows.length), rows.length);
 }

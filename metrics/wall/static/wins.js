@@ -3,7 +3,7 @@
 
 import { make, motionIsReduced, setHidden, setText } from "./dom.js";
 
-const WAITING_MAX = 5, SEEN_MAX = 200, TOO_OLD_MS = 120000, SPARKS = 28;
+const WAITING_MAX = 5, SEEN_MAX = 200, TOO_OLD_MS = 120000, SPARKS = 28, SOUND_WAIT_MS = 800;
 
 export class Wins {
   constructor(root, f, say) {
@@ -117,20 +117,21 @@ export class Wins {
   }
 }
 
-// Four rising notes. A browser plays nothing before somebody touched the page, unless it is told to; then
-// the wall stays silent rather than playing all of them at the first touch.
+// Four rising notes. A browser plays nothing before somebody touched the page, unless it was started to; the
+// wall then stays silent, and does not play all it missed at the first touch.
 export class Sound {
   constructor() { this.context = null; }
 
-  play() {
+  async play() {
     try {
       this.context = this.context || new AudioContext();
-      if (this.context.state !== "running") {
-        this.context.resume().then(() => this.notes(), () => {});
-        if (!navigator.userActivation || !navigator.userActivation.hasBeenActive) return;
-      }
+      if (this.context.state !== "running") await Promise.race([this.context.resume(), waited(SOUND_WAIT_MS)]);
       if (this.context.state === "running") this.notes();
-    } catch { this.context = null; }
+      else throw new Error("the browser plays nothing");
+    } catch {
+      if (this.context) this.context.close().catch(() => {});
+      this.context = null;
+    }
   }
 
   notes() {
@@ -149,3 +150,5 @@ export class Sound {
     });
   }
 }
+
+function waited(ms) { return new Promise(done => setTimeout(done, ms)); }
