@@ -91,7 +91,7 @@ class BesideTaker:
         )  # fmt: skip
         state = AlertState(
             business_open(snapshot.as_of_ms, self._hours),
-            image.state.rebuilding or not image.state.ready,
+            not image.state.ready or image.state.is_behind(snapshot.as_of_ms),
             snapshot.data_age_seconds,
         )
         return BesideReport(conversion, self._rewards.take(image, snapshot, kept), state)
@@ -114,7 +114,10 @@ def beside_gauge_labels() -> dict[str, set[str]]:
 def _state_gauges(state: AlertState) -> Iterator[Gauge]:
     yield _single(_OPEN, "1 while the floor is at work.", "", state.business_open)
     yield _single(
-        _REPLAY, "1 while history is folded anew, when no alert may fire.", "", state.replay_in_progress
+        _REPLAY,
+        "1 while history or a backlog is folded, when no alert may fire.",
+        "",
+        state.replay_in_progress,
     )
     age = state.last_event_age_seconds
     if age is not None:

@@ -7,7 +7,7 @@ stays bounded on a huge one. Reads no clock, knows no store.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,10 @@ class PaneLog(NamedTuple):
     hindsight: Hindsight = NO_HINDSIGHT
 
 
+BEHIND_MS: Final = 30_000
+"""Records that wait behind events this old are a backlog; behind younger ones, a busy floor."""
+
+
 @dataclass(frozen=True)
 class FeedState:
     """Where the panes stand, from the same read as the panes themselves."""
@@ -141,6 +145,11 @@ class FeedState:
     @property
     def ready(self) -> bool:
         return self.slots_expected > 0 and self.slots_loaded == self.slots_expected
+
+    def is_behind(self, now_ms: int) -> bool:
+        """Say whether history is being worked off: of a rebuild, or of records that waited for a worker."""
+        waits = self.behind_event_ms is not None and now_ms - self.behind_event_ms > BEHIND_MS
+        return self.rebuilding or waits
 
 
 class PaneReader(Protocol):

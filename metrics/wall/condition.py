@@ -1,15 +1,10 @@
 """The newest snapshot and the clock in, how far its numbers can be relied on out. Pure."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from metrics.kpi_snapshot import KpiSnapshot
-from metrics.panes import FeedState
 from metrics.wall.boards import WallRules
 from metrics.wall.numbers import Json
-
-BEHIND_MS: Final = 30_000
-"""Records that wait behind events this old are a backlog; behind younger ones, a busy floor."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ def condition_of(snapshot: KpiSnapshot | None, now_ms: int, not_ready: str, rule
         newest_event_ms=newest_ms,
         stale=bool(not_ready) or _is_stale(newest_ms, now_ms, rules),
         not_ready=not_ready,
-        catching_up=is_behind(snapshot.state, now_ms),
+        catching_up=snapshot.state.is_behind(now_ms),
     )
 
 
@@ -53,9 +48,3 @@ def _is_stale(newest_ms: int | None, now_ms: int, rules: WallRules) -> bool:
         return False
     silent_ms = now_ms - newest_ms if rules.hours is None else rules.hours.between_ms(newest_ms, now_ms)
     return silent_ms > rules.stale_after_ms
-
-
-def is_behind(state: FeedState, now_ms: int) -> bool:
-    """Say whether history is being worked off: of a rebuild, or of records that waited for a worker."""
-    behind_ms = state.behind_event_ms
-    return state.rebuilding or (behind_ms is not None and now_ms - behind_ms > BEHIND_MS)

@@ -13,7 +13,7 @@ from metrics.calendar import rfc3339
 from metrics.commission import Plan, PlanVersion, Tier
 from metrics.contest import Contest, result_of
 from metrics.leaderboard import Leaderboard
-from metrics.panes import Cell
+from metrics.panes import BEHIND_MS, Cell
 from metrics.reference import RosterSpell
 from metrics.rewards import RewardRules, RewardTaker
 from metrics.service import SnapshotService
@@ -139,6 +139,14 @@ def test_a_contest_moves_until_it_is_settled_and_never_after_it_was_kept() -> No
     assert (final["stage"], final["final"], keys_of(final)) == ("final", True, [(1, "cid"), (2, "ann")])
     assert final["as_of"] == rfc3339(THURSDAY_NOON_MS + HOUR_MS)
     assert service.to_be_kept() == ()
+
+
+def test_a_backlog_is_a_replay_and_a_busy_floor_is_none() -> None:
+    for waiting_ms, replayed in ((BEHIND_MS, 0), (BEHIND_MS + 1, 1)):
+        state = replace(READY, behind_event_ms=THURSDAY_NOON_MS - waiting_ms)
+        reader = FakeReader(won("ann", THURSDAY_NOON_MS - 1), state=state)
+        service = service_of(reader, Clock(THURSDAY_NOON_MS), RewardRules())
+        assert samples_of(service)["salesfloor_replay_in_progress"] == replayed
 
 
 def test_no_result_is_due_while_history_is_folded_anew() -> None:
