@@ -8,6 +8,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -24,7 +25,6 @@ from tests.integration.test_prometheus import (
     fetch,
     prometheus_binary,
     prometheus_of,
-    scraped,
     settled_snapshot,
     until,
 )
@@ -32,10 +32,15 @@ from tests.integration.test_prometheus import (
 AS_OF_MS = int(datetime(2026, 5, 21, 15, 30, tzinfo=UTC).timestamp()) * 1000
 HISTORY_DAYS, ACTIVITY_DAYS = 62, 34
 RATE = 0.2
-RANGE_SECONDS = 120
+RANGE_SECONDS = 240
+SCRAPE_SECONDS = 4
+"""A scrape may take so long; where many tests run at once, a second is not enough for a whole floor."""
 
 TOO_SHORT = {"today"}
 """By the afternoon somebody on a quiet floor has sold nothing: no average deal, and no data is right."""
+
+DOORS = 3
+"""Of the metrics role, the worker and the gateway."""
 
 Choices = dict[str, str]
 
@@ -73,40 +78,64 @@ def ask(prometheus: str, path: str, **parameters: object) -> list[Any]:
     return found
 
 
-def has_number(prometheus: str, query: Asked, choices: Mapping[str, str]) -> bool:
+@dataclass(frozen=True)
+class Moment:
+    """An instant at which a Prometheus had scraped everything; what it knows of it stays as it is."""
+
+    prometheus: str
+    seconds: float
+
+    def now(self, expr: str) -> list[Any]:
+        return ask(self.prometheus, "query", query=expr, time=self.seconds)
+
+    def lately(self, expr: str) -> list[Any]:
+        start, step = self.seconds - RANGE_SECONDS, RANGE_SECONDS / 24
+        return ask(self.prometheus, "query_range", query=expr, start=start, end=self.seconds, step=step)
+
+    @property
+    def whole(self) -> bool:
+        doors = [each["value"][1] for each in self.now("up")]
+        return doors == ["1"] * DOORS
+
+
+def moment_of(prometheus: str, as_of: datetime) -> Moment | None:
+    """Return a moment with the numbers of `as_of`, after which no scrape is under way; None if there is none."""
+    moment = Moment(prometheus, time.time() - SCRAPE_SECONDS)
+    told = [float(each["value"][1]) for each in moment.now("salesfloor_as_of_timestamp_seconds")]
+    return moment if moment.whole and told == [as_of.timestamp()] else None
+
+
+def has_number(moment: Moment, query: Asked, choices: Mapping[str, str]) -> bool:
     """Say whether the query, asked the way its panel asks it, returns a number."""
     expr = filled(query.expr, choices)
     if query.instant:
-        return any(isfinite(float(each["value"][1])) for each in ask(prometheus, "query", query=expr))
-    now = time.time()
-    series = ask(
-        prometheus, "query_range", query=expr, start=now - RANGE_SECONDS, end=now, step=RANGE_SECONDS / 24
-    )
+        return any(isfinite(float(each["value"][1])) for each in moment.now(expr))
+    series = moment.lately(expr)
     return any(isfinite(float(value)) for each in series for _, value in each["values"])
 
 
-def choices_of(prometheus: str, variable: Mapping[str, Any], before: Choices) -> list[str]:
+def choices_of(moment: Moment, variable: Mapping[str, Any], before: Choices) -> list[str]:
     """Return what Grafana would offer for a variable, given what is chosen before it."""
     text = filled(variable["query"]["query"], before)
     if found := re.fullmatch(r"label_values\((.+), (\w+)\)", text):
-        values = ask(prometheus, f"label/{found[2]}/values", **{"match[]": found[1]})
+        values = ask(moment.prometheus, f"label/{found[2]}/values", **{"match[]": found[1]})
     else:
         (inner,) = re.fullmatch(r"query_result\((.+)\)", text).groups()  # type: ignore[union-attr]
         pattern = variable["regex"].strip("/")
         lines = [
             ", ".join(f'{name}="{value}"' for name, value in sorted(each["metric"].items()))
-            for each in ask(prometheus, "query", query=inner)
+            for each in moment.now(inner)
         ]
         values = [found[1] for line in lines if (found := re.search(pattern, line))]
     return sorted({str(value) for value in values} - {"unassigned"})
 
 
-def chosen(prometheus: str, board: str) -> Choices:
+def chosen(moment: Moment, board: str) -> Choices:
     """Return each variable's first choice; fail where there is none to choose."""
     choices: Choices = {"__rate_interval": "1m", "datasource": "prometheus"}
     for name, variable in sorted(variables(board).items(), key=lambda item: item[0] == "rep"):
         if variable["type"] == "query":
-            offered = choices_of(prometheus, variable, choices)
+            offered = choices_of(moment, variable, choices)
             assert offered, f"{board} offers no {name}"
             choices[name] = offered[0]
         elif name == "window":
@@ -118,23 +147,19 @@ def chosen(prometheus: str, board: str) -> Choices:
 def test_every_query_of_every_panel_and_variable_returns_numbers(tmp_path: Path, free_port: int) -> None:
     prometheus_binary()
     history(tmp_path / "history.jsonl")
-    with running_floor() as floor, prometheus_of(doors(floor), tmp_path, free_port) as prometheus:
+    with (
+        running_floor() as floor,
+        prometheus_of(doors(floor), tmp_path, free_port, every_seconds=SCRAPE_SECONDS) as prometheus,
+    ):
         floor.command("publish", str(tmp_path / "history.jsonl"), "--wait")
-        as_of = datetime.fromisoformat(
-            str(settled_snapshot(floor.metrics.removeprefix("http://"), floor)["as_of"])
-        )
-        until(
-            lambda: (
-                True
-                if as_of.timestamp() in scraped(prometheus, "salesfloor_as_of_timestamp_seconds").values()
-                else None
-            )
-        )
-        choices = {board: chosen(prometheus, board) for board in BOARDS}
+        snapshot = settled_snapshot(floor.metrics.removeprefix("http://"), floor)
+        as_of = datetime.fromisoformat(str(snapshot["as_of"]))
+        moment = until(lambda: moment_of(prometheus, as_of))
+        choices = {board: chosen(moment, board) for board in BOARDS}
         empty = [
             f"{query.board}: {query.panel}: {query.expr}"
             for query in asked()
-            if not has_number(prometheus, query, choices[query.board])
+            if not has_number(moment, query, choices[query.board])
         ]
         assert not empty, "\n".join(empty)
         assert len(list(asked())) > 200
@@ -143,6 +168,6 @@ def test_every_query_of_every_panel_and_variable_returns_numbers(tmp_path: Path,
             for query in asked()
             for window in windows(query.board)[1:]
             if window not in TOO_SHORT and "$window" in query.expr and "_previous" not in query.expr
-            if not has_number(prometheus, query, {**choices[query.board], "window": window})
+            if not has_number(moment, query, {**choices[query.board], "window": window})
         ]
         assert not elsewhere, "\n".join(elsewhere)

@@ -65,12 +65,16 @@ def until(ask: Callable[[], Answer | None]) -> Answer:
 
 
 @contextmanager
-def prometheus_of(targets: str | Mapping[str, str], directory: Path, port: int) -> Iterator[str]:
-    """Run a Prometheus that scrapes every second one target, or several by their job; yield its address."""
+def prometheus_of(
+    targets: str | Mapping[str, str], directory: Path, port: int, *, every_seconds: int = 1
+) -> Iterator[str]:
+    """Run a Prometheus that scrapes one target, or several by their job; yield its address."""
     binary, config, log = prometheus_binary(), directory / "prometheus.yml", directory / "prometheus.log"
     jobs = {"salesfloor": targets} if isinstance(targets, str) else targets
     scrapes = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in jobs.items()]
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": scrapes}))
+    config.write_text(
+        json.dumps({"global": {"scrape_interval": f"{every_seconds}s"}, "scrape_configs": scrapes})
+    )
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
