@@ -297,6 +297,9 @@ def _explain_table(detail: dict[str, Any], layers: list[Layer], table: type[Base
     if len(rest) == 1:
         return f"{where}: {message}"
     key = str(rest[1])
+    where += "".join(f" {key} number {part + 1}" for part in rest[2:3] if isinstance(part, int))
+    if len(rest) > 3:
+        key, table = str(rest[3]), _inner(table, key)
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, table.model_fields, n=1, cutoff=0.5)
         return f"{where} {key}: no such key; " + (
@@ -307,6 +310,12 @@ def _explain_table(detail: dict[str, Any], layers: list[Layer], table: type[Base
         return f"{where} {key}: is missing; give it" + (f" ({what})" if what else "")
     shown = "" if key in secrets_of(table) else f" = {_shown(detail['input'])}"
     return f"{where} {key}{shown}: {message}"
+
+
+def _inner(table: type[BaseModel], key: str) -> type[BaseModel]:
+    """Return what each table of a list within a table holds."""
+    field = table.model_fields.get(key)
+    return (table_of(field) if field else None) or table
 
 
 def _called(entry: object, index: int) -> str:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
 from metrics.calendar import Calendar
+from streams import layout
 from streams.checkpointer import Checkpointer
 from streams.clock import ManualClock
 from streams.keeper import Keeper
@@ -124,6 +125,10 @@ class Desk:
 
     async def stored(self, slot: int = 0) -> dict[str, int]:
         return (await self.store.read_board(slot)).offsets
+
+    async def behind(self, slot: int = 0) -> dict[str, int]:
+        """Return what the stored board says of records that wait."""
+        return layout.unpack_facts((await self.store.read_board(slot)).fields[layout.FACTS_FIELD]).behind
 
     async def reloaded(self, slot: int = 0) -> None:
         """Wait until the slot's reload in the background is through."""

@@ -283,3 +283,18 @@ async def test_broken_record_is_kept_for_the_dead_letter_topic() -> None:
     desk.fold([*deals(0, 1), LogRecord(DEALS, 0, 1, b"nonsense"), *deals(2, 1)])
     assert [letter.record.offset for letter in desk.slot().letters] == [1]
     assert desk.slot().positions()[DEALS_0] == 3
+
+
+async def test_many_records_that_wait_are_told_with_the_next_commit_and_so_is_their_end() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.BACKLOG_RECORDS - 1}
+    await desk.checkpointer.commit_all()
+    assert await desk.behind(0) == {}
+    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.BACKLOG_RECORDS}
+    await desk.checkpointer.commit_all()
+    assert await desk.behind(0) == {DEALS: keeper_module.BACKLOG_RECORDS}
+    desk.reader.watermarks = {DEALS_0: 5}
+    await desk.checkpointer.commit_all()
+    assert await desk.behind(0) == {}
