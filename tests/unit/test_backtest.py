@@ -3,16 +3,18 @@
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.backtest import DETECTION, FALSE_ALARMS, detection_rows, false_alarm_rows, markdown
 from bench.backtest_counts import Counts, Exported, exported, looks_at, looks_of
 from bench.backtest_floors import CALENDAR, FIRST_DAY, FloorSize, History, business_days, history_of
-from bench.backtest_lives import DROPS, Verdict, live
-from bench.backtest_rules import EITHER, NAIVE, ONE_DAY_Z, SHIPPED, alarms, conditions, fires
+from bench.backtest_lives import DROPS, SIZES, Verdict, live
+from bench.backtest_rules import EITHER, NAIVE, ONE_DAY_Z, RULES, SHIPPED, alarms, conditions, fires
 from metrics.alerts.conversion import conversion_group
 from metrics.alerts.plan import CUSUM, DROUGHT, FAST, SLOW, AlertPlan
 from metrics.alerts.rules import AlertRule
@@ -209,3 +211,16 @@ def test_one_seed_gives_one_life_and_figures_that_are_json() -> None:
     verdict.add(first[SLOW])
     assert json.loads(json.dumps(verdict.told()))["lives"] == 1
     assert first[SLOW].delays.keys() == set(DROPS)
+
+
+def test_the_published_tables_are_of_the_floors_and_rules_it_judges() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    published = text[text.index("## Back-test") :].splitlines()
+    nothing = [Verdict(size.trials_per_week, size.rate, rule, lives=1) for size in SIZES for rule in RULES]
+    for heads, rows, names in ((FALSE_ALARMS, false_alarm_rows, 2), (DETECTION, detection_rows, 3)):
+        head, _, *lines = markdown(heads, rows(nothing)).splitlines()
+        start = published.index(head) + 2
+        table = published[start : start + len(lines)]
+        for told, line in zip(table, lines, strict=True):
+            assert told.split(" | ")[:names] == line.split(" | ")[:names]
+            assert told.count(" | ") == line.count(" | ") == head.count(" | ")
