@@ -99,7 +99,7 @@ class Moment:
 
 
 def moment_of(prometheus: str, as_of: datetime) -> Moment | None:
-    """Return a moment with the numbers of `as_of`, after which no scrape is under way; None if there is none."""
+    """Return a moment with the numbers of `as_of` that no scrape under way can change, if there is one."""
     moment = Moment(prometheus, time.time() - SCRAPE_SECONDS)
     told = [float(each["value"][1]) for each in moment.now("salesfloor_as_of_timestamp_seconds")]
     return moment if moment.whole and told == [as_of.timestamp()] else None
