@@ -57,7 +57,7 @@ def _freshness(plan: AlertPlan) -> dict[str, tuple[str, Said]]:
         REPLAY: (
             REPLAYING,
             Said(
-                "History or a backlog is being folded; alerts about the business are silent until it is done.",
+                "History or a backlog is folded; alerts about the business are silent until it is done.",
                 "The metrics role knows that not all state is there yet.",
                 "Wait. If it does not end, look at the workers' lag and log.",
             ),
