@@ -36,49 +36,53 @@ export function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
+const calmed = window.matchMedia("(prefers-reduced-motion: reduce)");
+export function motionIsReduced() { return calmed.matches; }
+
 // Keeps one child per key, in the rows' order; what is gone leaves the page and the memory.
 export class KeyedList {
-  constructor(parent, create, update) {
-    this.parent = parent;
-    this.create = create;
-    this.update = update;
+  constructor(parent, create, update, { glides = false } = {}) {
+    Object.assign(this, { parent, create, update, glides });
     this.children = new Map();
+    this.order = "";
   }
 
   show(rows, keyOf) {
-    const wanted = new Set(rows.map(keyOf));
+    const keys = rows.map(keyOf), order = keys.join("\n");
+    const moves = this.glides && this.order !== "" && this.order !== order && !motionIsReduced() && !document.hidden;
+    this.order = order;
+    const before = moves ? placesOf(this.parent) : null;
+    this.arrange(rows, keys);
+    if (before !== null) glide(before);
+  }
+
+  arrange(rows, keys) {
+    const wanted = new Set(keys);
     for (const [key, child] of this.children) {
       if (wanted.has(key)) continue;
       child.root.remove();
       this.children.delete(key);
     }
     let place = this.parent.firstElementChild;
-    for (const row of rows) {
-      const key = keyOf(row);
-      let child = this.children.get(key);
+    rows.forEach((row, number) => {
+      let child = this.children.get(keys[number]);
       if (child === undefined) {
         child = this.create(row);
-        this.children.set(key, child);
+        this.children.set(keys[number], child);
       }
       this.update(child, row);
       if (child.root === place) place = place.nextElementSibling;
       else this.parent.insertBefore(child.root, place);
-    }
+    });
   }
-
-  get size() { return this.children.size; }
 }
 
-const calmed = window.matchMedia("(prefers-reduced-motion: reduce)");
-export function motionIsReduced() { return calmed.matches; }
+function placesOf(parent) { return new Map([...parent.children].map(child => [child, child.offsetTop])); }
 
 // Children that changed places glide there. Transforms only, so the compositor does it alone.
-export function gliding(parent, change) {
-  if (motionIsReduced() || document.hidden) { change(); return; }
-  const before = new Map([...parent.children].map(child => [child, child.offsetTop]));
-  change();
-  for (const child of parent.children) {
-    const shift = before.has(child) ? before.get(child) - child.offsetTop : 0;
+function glide(before) {
+  for (const [child, top] of before) {
+    const shift = child.isConnected ? top - child.offsetTop : 0;
     if (shift !== 0) child.animate([{ transform: `translateY(${shift}px)` }, { transform: "none" }],
       { duration: 600, easing: "ease-in-out" });
   }

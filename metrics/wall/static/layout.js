@@ -3,10 +3,10 @@
 
 import { make, setHidden, setProperty } from "./dom.js";
 
-const HEADING_REM = 5.2, DEADLINE_REM = 3, CONVERSION_REM = 15.5, FEW_ROWS = 3, MANY_ROWS = 10;
+const HEADING_REM = 4.9, DEADLINE_REM = 3, CONVERSION_REM = 15.5, FEW_ROWS = 3, MANY_ROWS = 10;
 // Of these a few rows say something; of the others, as of a funnel, all are needed.
 const CUTTABLE = new Set(["leaderboard", "most_improved", "contest", "feed"]);
-const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7, pipeline: 4.5, funnel: 4.5 };
+const ROW_REM = { leaderboard: 3.4, most_improved: 3.4, contest: 3.4, feed: 4.7, pipeline: 3.9, funnel: 3.9 };
 const WIDE = new Set(["leaderboard", "most_improved", "contest"]);
 const COLUMNS_MAX = 3;
 const WIDE_FIGURE = 1.15, WIDE_SHARE = 0.66;
@@ -95,6 +95,7 @@ export class Layout {
     for (const panel of this.panels) {
       const { needed, wanted } = sizeOf(panel);
       setProperty(panel.view.root, "--need", `${needed.toFixed(1)}rem`);
+      setProperty(panel.view.root, "--gives", CUTTABLE.has(panel.kind) ? 100 : 1);   // gives way first
       setProperty(panel.view.root, "flex-grow", (wanted - needed + 2).toFixed(1));
     }
     for (const { view } of this.panels) {
@@ -141,9 +142,9 @@ function flows(node) { return getComputedStyle(node).getPropertyValue("--flows")
 function fitList({ list, cut }) {
   const rows = [...list.children];
   list.fittedCount = rows.length;
-  const style = getComputedStyle(list);
+  const style = getComputedStyle(list), gap = parseFloat(style.rowGap) || 0;
   const least = parseFloat(style.getPropertyValue("--row-least")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const fitting = flows(list) || !least ? rows.length : Math.max(1, Math.floor(list.clientHeight / least));
+  const fitting = flows(list) || !least ? rows.length : Math.max(1, Math.floor((list.clientHeight + gap) / (least + gap)));
   rows.forEach((row, place) => setHidden(row, place >= fitting));
   if (cut) cut(Math.min(fitting, rows.length), rows.length);
 }

@@ -1,6 +1,6 @@
 // Leaderboards, contests and the feed: rows of people in, tables and lists out that reuse their rows.
 
-import { KeyedList, gliding, make, setAttribute, setHidden, setProperty, setText } from "./dom.js";
+import { KeyedList, make, setAttribute, setHidden, setProperty, setText } from "./dom.js";
 import { noteOf, panel, titleOf } from "./panel.js";
 
 const RUNNING = { upcoming: "starts_in", running: "ends_in" };
@@ -18,7 +18,7 @@ function rankTable(f, columns) {
   table.setAttribute("role", "table");
   head.setAttribute("role", "row");
   body.setAttribute("role", "rowgroup");
-  const rows = new KeyedList(body, () => rankRow(f), (row, data) => row.update(data));
+  const rows = new KeyedList(body, () => rankRow(f), (row, data) => row.update(data), { glides: true });
   return { table, body, rows };
 }
 
@@ -91,7 +91,7 @@ export function leaderboard(f, kind) {
         ? f.gain(row.improved ?? row.value, data) : f.figure(row.value, data));
       setAttribute(found.table, "aria-label", frame.title.textContent);
       shape(found.table, rows);
-      gliding(found.body, () => found.rows.show(rows, row => row.key));
+      found.rows.show(rows, row => row.key);
       setText(empty, rows.length ? "" : f.ui("nobody_yet"));
     },
   };
@@ -113,7 +113,7 @@ export function contest(f) {
       const rows = rankRows(f, data, row => f.figure(row.value, data));
       setAttribute(found.table, "aria-label", frame.title.textContent);
       shape(found.table, rows);
-      gliding(found.body, () => found.rows.show(rows, row => row.key));
+      found.rows.show(rows, row => row.key);
       setText(empty, rows.length ? "" : f.ui("nobody_yet"));
     },
     beat(nowMs) {
@@ -135,13 +135,13 @@ export function contest(f) {
 export function feed(f) {
   const frame = panel("feed"), list = make("ol", "events fitted"), empty = make("p", "empty");
   frame.body.append(list, empty);
-  const rows = new KeyedList(list, () => feedRow(f), (row, data) => row.update(data));
+  const rows = new KeyedList(list, () => feedRow(f), (row, data) => row.update(data), { glides: true });
   return {
     root: frame.root,
     list,
     update(data) {
       setText(frame.title, titleOf(data, f.text("widget", "feed")));
-      gliding(list, () => rows.show(data.items, item => item.id));
+      rows.show(data.items, item => item.id);
       setText(empty, data.items.length ? "" : f.ui("nothing_yet"));
     },
     beat(nowMs) { for (const row of rows.children.values()) row.beat(nowMs); },

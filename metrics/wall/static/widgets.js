@@ -128,7 +128,7 @@ function bars(className, { fallback, rowsOf }) {
       },
       // Bars without room are left out, and the heading says so.
       cut(shown, all) {
-        cut = shown < all ? f.ui("out_of", { part: f.count(shown), whole: f.count(all) }) : "";
+        cut = shown < all ? `${f.count(shown)}/${f.count(all)}` : "";
         showNote();
       },
     };
