@@ -18,6 +18,9 @@ from streams.explain_source import StoredExplainer
 from streams.metrics_role import open_store
 from streams.settings import Settings, catalogue_of
 
+_COLUMNS_MAX = 3
+"""More measures than this stand in one column, each beside its number."""
+
 
 def explain(
     settings: Settings, question: Mapping[str, str | int | Sequence[str] | None], *, as_json: bool
@@ -37,7 +40,7 @@ def explain(
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        _print(answer)
+        print_answer(answer)
 
 
 async def _ask(settings: Settings, ask: ExplainAsk) -> dict[str, JsonValue]:
@@ -48,7 +51,7 @@ async def _ask(settings: Settings, ask: ExplainAsk) -> dict[str, JsonValue]:
         await store.close()
 
 
-def _print(answer: Mapping[str, JsonValue]) -> None:
+def print_answer(answer: Mapping[str, JsonValue]) -> None:
     console = Console()
     value = answer.get("value", answer.get("quantiles"))
     console.print(f"{answer['kpi']} = {value}  ({answer['unit']})  as of {answer['as_of']}", highlight=False)
@@ -85,12 +88,15 @@ def _table(records: Sequence[JsonValue], measures: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("time", "kind", "id", "rep", "team"):
         table.add_column(column, overflow="fold")
-    for measure in measures:
-        table.add_column(measure, justify="right")
+    beside = len(measures) <= _COLUMNS_MAX
+    for column in measures if beside else ("adds",):
+        table.add_column(column, justify="right" if beside else "left")
     for record in records:
         assert isinstance(record, dict)
         given = record["contributions"]
         assert isinstance(given, dict)
         cells = [str(record.get(name, "")) for name in ("time", "kind", "id", "rep", "team")]
-        table.add_row(*cells, *(str(given.get(measure, "")) for measure in measures))
+        added = [f"{measure} {given[measure]}" for measure in measures if measure in given]
+        each = [str(given.get(measure, "")) for measure in measures]
+        table.add_row(*cells, *(each if beside else (", ".join(added),)))
     return table
