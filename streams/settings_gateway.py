@@ -3,6 +3,7 @@
 Each source is a door of its own, POST /hooks/<name>. What only one vendor knows is in its `options`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from metrics.money import exponent_of
 from streams.events import ActivityKind, DealStatus
 from streams.gateway.vendors import VENDORS
+from streams.topics import SOURCES, TOLD
 
 SECRETS_MAX = 2
 """The old and the new one, while a secret is being changed."""
@@ -58,6 +60,10 @@ class SourceSettings(BaseModel):
     )
     secret_files: tuple[Path, ...] = Field(
         default=(), description="or files whose only content is a secret, named from the settings file"
+    )
+    topics: tuple[str, ...] = Field(
+        default=(),
+        description="Kafka topics to read it from, for some kinds; without a secret the door stays shut",
     )
     signatures: tuple[str, ...] = Field(
         default=(), description="versions of the vendor's signature to accept; its newest unless said"
@@ -113,6 +119,16 @@ class SourceSettings(BaseModel):
             raise ValueError("is not an ISO 4217 code; use three capital letters such as 'EUR'")
         return currency
 
+    @field_validator("topics")
+    @classmethod
+    def _foreign_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        for topic in topics:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic) or topic in (".", ".."):
+                raise ValueError(f"names {topic!r}, which cannot be a Kafka topic")
+            if topic in (*SOURCES, *TOLD):
+                raise ValueError(f"names {topic!r}, which is salesfloor's own; name the connector's topic")
+        return topics
+
     @field_validator("public_url")
     @classmethod
     def _address(cls, url: str) -> str:
@@ -129,7 +145,10 @@ class SourceSettings(BaseModel):
         secrets = len(self.secret_env) + len(self.secret_files)
         if secrets > SECRETS_MAX:
             raise ValueError(f"names {secrets} secrets; at most {SECRETS_MAX}, the old and the new one")
-        if secrets < vendor.secrets_min:
+        if self.topics and not vendor.topics:
+            can = ", ".join(kind for kind, one in sorted(VENDORS.items()) if one.topics)
+            raise ValueError(f"is {self.kind}, which is not read from topics; kinds that can be: {can}")
+        if secrets < vendor.secrets_min and not self.topics:
             raise ValueError(
                 f'is {self.kind} and names no secret; set secret_env = ["A_VARIABLE"] or secret_files'
             )

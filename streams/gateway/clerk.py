@@ -81,9 +81,11 @@ class Clerk:
         self._write(found, source)
         return Taken(len(found.placed), len(found.skipped), len(found.thin), len(found.wrong))
 
-    async def keep(self, original: Delivery, source: Source, why: Unusable, limit_seconds: float) -> None:
+    async def keep(
+        self, original: Delivery, source: Source, why: Unusable, limit_seconds: float | None
+    ) -> None:
         """Keep a whole body that cannot be read; the caller says what became of it. Raises `KafkaAway`."""
-        letter = dead_letter(original.body, original.content_type, source.name, why)
+        letter = dead_letter(original, source.name, why)
         await self._send([letter], limit_seconds)
 
     def note(
@@ -138,4 +140,4 @@ def _letter(wrong: list[tuple[int, Unusable]], of: int, source: Source, original
     first = wrong[0][1]
     detail = first.detail if of == 1 else f"{len(wrong)} of {of} parts: {first.detail}"
     why = Unusable(first.reason, detail)
-    return dead_letter(original.body, original.content_type, source.name, why)
+    return dead_letter(original, source.name, why)

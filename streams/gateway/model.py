@@ -27,7 +27,7 @@ class Outgoing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request of a sender, whole."""
+    """One HTTP request of a sender, or one record of a topic that a source is read from, whole."""
 
     method: str
     url: str
@@ -38,6 +38,8 @@ class Delivery:
     """The media type alone, in lower case; "" if there is none."""
     body: bytes
     received_ms: int
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of a record: its topic, partition and offset."""
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
@@ -73,6 +75,8 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
     """The vendor's own settings, by the names its `Vendor.options` lists."""
     mapping: ColumnMap | None = None
+    topics: tuple[str, ...] = ()
+    """Kafka topics that its deliveries are read from, besides the door."""
 
     def rep(self, owner: str) -> str:
         return self.reps.get(owner, owner)
@@ -136,6 +140,9 @@ class Canonical:
     """What makes the change the same when it is delivered again; never an attempt or subscription number."""
     form: Form = Form.PATCH
     account: str = ""
+    order: str = ""
+    """Of two changes of one record in the same millisecond the one with the greater of these is the later: a
+    text of fixed length, where the vendor numbers its changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +260,8 @@ class Vendor:
     secrets_min: int = 1
     unfit_secret: Callable[[str], str] | None = None
     """Says what is wrong with the form of a secret, "" when nothing is; must not repeat it."""
+    topics: bool = False
+    """Its deliveries may also be records of Kafka topics, `normalise` reads either."""
     needs_public_url: bool = False
     needs_map: bool = False
     signatures: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """Outcomes of a delivery in, Kafka records or refusals out. Pure: what it places, a worker will count.
 
 The id of an event comes from what identifies the change, so a delivery that comes twice, or by two
-subscriptions, gives the same event twice, and that changes nothing.
+subscriptions, gives the same event twice, and that changes nothing. It begins with the vendor's own order of
+changes, if there is one: of two writes at one time the greater id wins.
 """
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from streams.column_rows import content_id
 from streams.decode import check_times
 from streams.events import EntityKind, Rejected
-from streams.gateway.model import AsIs, Canonical, Outgoing, Source, Unusable
+from streams.gateway.model import AsIs, Canonical, Delivery, Outgoing, Source, Unusable
 from streams.rfc3339 import rfc3339
 from streams.routing import Routed, route
 from streams.topics import DEAD_LETTERS
@@ -35,7 +36,7 @@ def cloud_event(event: Canonical, source: Source) -> bytes:
     return msgspec.json.encode(
         {
             "specversion": "1.0",
-            "id": content_id(msgspec.json.encode(identity)),
+            "id": event.order + content_id(msgspec.json.encode(identity)),
             "source": origin,
             "type": event.type,
             "time": rfc3339(event.time_ms),
@@ -60,13 +61,14 @@ def place(found: Canonical | AsIs, source: Source, *, now_ms: int, oldest_ms: in
     return Unusable(routed.reason, routed.detail)
 
 
-def dead_letter(body: bytes, content_type: str, source: str, why: Unusable) -> Outgoing:
+def dead_letter(original: Delivery, source: str, why: Unusable) -> Outgoing:
     """Keep what a verified sender sent, whole, with the reason why it gave no event."""
     said = {
         "reason": why.reason.value,
         "detail": why.detail[:500],
         "source": source,
-        "content-type": content_type,
+        "content-type": original.content_type,
+        **original.origin,
     }
     headers = tuple((f"salesfloor-{name}", text.encode("utf-8", "replace")) for name, text in said.items())
-    return Outgoing(DEAD_LETTERS, None, body, headers)
+    return Outgoing(DEAD_LETTERS, None, original.body, headers)

@@ -52,6 +52,7 @@ def _source(told: SourceSettings, settings: Settings, environ: Mapping[str, str]
         lead_steps={**vendor.lead_steps, **told.lead_steps},
         options={**vendor.options, **told.options},
         mapping=_mapping(told),
+        topics=told.topics,
     )
 
 

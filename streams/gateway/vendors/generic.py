@@ -69,6 +69,7 @@ VENDOR: Final = Vendor(
     verify=verify,
     normalise=normalise,
     unsupported=unsupported,
+    topics=True,
     needs_map=True,
     options={"header": "authorization", "hmac_header": ""},
 )
