@@ -1,4 +1,4 @@
-"""`[wall]` and `[[boards]]`: what is refused and how, what becomes of the rest, which boards there always are."""
+"""`[wall]` and `[[boards]]`: what is refused and how, what becomes of the rest, and the default boards."""
 
 import hashlib
 from datetime import date

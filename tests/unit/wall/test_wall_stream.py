@@ -2,138 +2,21 @@
 
 import asyncio
 import gc
-import json
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
 
-from metrics.beside import BesideRules
-from metrics.catalogue import BUILT_IN
-from metrics.kpi import Catalogue
-from metrics.service import SnapshotService
-from metrics.snapshot import SnapshotConfig
+from metrics.leaderboard import Leaderboard
 from metrics.wall.alerts import FiringAlert
-from metrics.wall.boards import Board, FeedWidget, KpiWidget, RankingWidget, WallRules, WinRules
+from metrics.wall.boards import Board, RankingWidget
 from metrics.wall.wins import DealTurn
-from metrics.web.access import Scope, grant_of
-from metrics.web.app import create_app
-from metrics.web.wall import Assets, Wall
-from metrics.web.wall_stream import WAITING_MAX, Screen, WallStream
-from tests.panes import READY, FakeReader, Row
-from tests.unit.wall.floors import ANN, BOB, HOUR_MS, NOW_MS, REFERENCES, ROWS, SPRINT, won
-
-Client = TestClient[Any, Any]
-Message = tuple[str, dict[str, Any]]
-REVENUE = KpiWidget("revenue", "today")
-BOARDS = (
-    Board("floor", (REVENUE, KpiWidget("leads_created", "today"), FeedWidget()), "Floor"),
-    Board("south", (KpiWidget("revenue", "today", "team", "south"),), team="south", seconds=7),
-)
-RULES = WallRules(boards=BOARDS, wins=WinRules(seconds=9, sound=True, quiet=(20 * 60, 8 * 60)))
-NARROW = SnapshotConfig(
-    levels=("floor", "team", "rep"),
-    windows=("today", "mtd"),
-    catalogue=Catalogue(tuple(BUILT_IN[name] for name in ("revenue", "deals_won", "leads_created"))),
-)
-TOKEN = "0123456789abcdef-wall"
-
-
-@dataclass
-class Turns:
-    waiting: list[DealTurn] = field(default_factory=list)
-
-    def take(self) -> Sequence[DealTurn]:
-        taken, self.waiting = self.waiting, []
-        return taken
-
-
-@dataclass
-class Alerts:
-    now: list[FiringAlert] = field(default_factory=list)
-
-    def firing(self) -> Sequence[FiringAlert]:
-        return self.now
-
-
-class Floor:
-    """A service over panes that the test sets, its wall, and a clock moved by hand."""
-
-    def __init__(
-        self, rules: WallRules = RULES, *, assets: Assets | None = None, config: SnapshotConfig = NARROW
-    ) -> None:
-        self.now_ms = NOW_MS
-        state = replace(READY, newest_event_ms=NOW_MS)
-        self.reader = FakeReader(ROWS, references=REFERENCES, state=state)
-        self.service = SnapshotService(
-            self.reader, now_ms=lambda: self.now_ms, config=config, beside=BesideRules()
-        )
-        self.turns, self.alerts = Turns(), Alerts()
-        self.assets = assets or Assets("1-abc", "<p>{{floor}} {{release}} {{language}} {{dir}}</p>", {})
-        self.stream = WallStream(
-            self.service, rules, floor="Main & floor", release=self.assets.release,
-            now_ms=lambda: self.now_ms, turns=self.turns, alerts=self.alerts,
-        )  # fmt: skip
-        self.wall = Wall(self.stream, self.assets)
-
-    async def tick(self, rows: Iterable[Row] | None = None, *, after_ms: int = 1000) -> None:
-        self.now_ms += after_ms
-        if rows is not None:
-            self.reader.put(rows)
-        self.service.tick()
-        await self.stream.tick()
-
-    @asynccontextmanager
-    async def opened(self, **options: Any) -> AsyncIterator[Client]:
-        app = create_app(self.service, floor_name="Main & floor", wall=self.wall, **options)
-        async with TestClient(TestServer(app)) as client:
-            yield client
-
-
-class Page:
-    """Reads a stream message by message."""
-
-    def __init__(self, response: ClientResponse) -> None:
-        self.response = response
-        self.ids: list[int] = []
-
-    async def next(self) -> Message:
-        event, data = "", ""
-        while True:
-            line = (await self.response.content.readline()).decode()
-            assert line, "the stream ended"
-            name, _, value = line.strip().partition(": ")
-            match name:
-                case "event":
-                    event = value
-                case "data":
-                    data = value
-                case "id":
-                    self.ids.append(int(value))
-                case "" if data:
-                    return event, json.loads(data)
-
-    async def all_of(self, count: int) -> dict[str, dict[str, Any]]:
-        return dict([await self.next() for _ in range(count)])
-
-
-@asynccontextmanager
-async def watched(floor: Floor, client: Client, query: str = "?board=floor") -> AsyncIterator[Page]:
-    """Connect a page and read its greeting."""
-    before = set(floor.stream._screens)
-    asking = asyncio.create_task(client.get(f"/wall/stream{query}"))
-    while not floor.stream._screens - before and not asking.done():
-        await asyncio.sleep(0)
-    if not asking.done():
-        await floor.tick()
-    async with await asking as response:
-        yield Page(response)
+from metrics.web.wall_stream import WAITING_MAX, Screen
+from tests.panes import READY
+from tests.unit.wall.floors import ANN, BOB, HOUR_MS, NOW_MS, ROWS, SPRINT, won
+from tests.unit.wall.screens import BOARDS, NARROW, RULES, Floor, Page, watched
 
 
 async def test_a_page_is_greeted_with_everything_it_needs() -> None:
@@ -411,7 +294,7 @@ async def test_a_page_that_fell_behind_gets_the_whole_board_and_goes_on_from_the
 
 async def test_a_week_of_ticks_leaves_nothing_behind() -> None:
     """A tick every three hours for a week, with new deals, wins, alerts, and screens that come and go."""
-    widgets = (*BOARDS[0].widgets, RankingWidget(_ranking()))
+    widgets = (*BOARDS[0].widgets, RankingWidget(Leaderboard("month", SPRINT.kpi, "mtd")))
     floor = Floor(replace(RULES, boards=(Board("floor", widgets), BOARDS[1])))
     slow = floor.stream.join(floor.stream.rules.boards[0])
     kept: dict[int, int] = {}
@@ -435,77 +318,3 @@ async def test_a_week_of_ticks_leaves_nothing_behind() -> None:
     first, last = kept.values()
     # Deals that were celebrated are remembered, up to a bound: some hundred bytes each.
     assert last - first < 40 * 1000, f"grew by {last - first} bytes"
-
-
-def _ranking() -> Any:
-    from metrics.leaderboard import Leaderboard
-
-    return Leaderboard("month", SPRINT.kpi, "mtd")
-
-
-# --- the page
-
-
-async def test_the_page_is_filled_in_and_may_run_its_own_files_only() -> None:
-    floor = Floor(
-        replace(RULES, pictures={"R": "https://pictures.example/r.jpg", "S": "/wall/assets/pictures/x"})
-    )
-    async with floor.opened() as client:
-        for path in ("/wall", "/wall/south", "/wall?lang=xx"):
-            async with client.get(path) as response:
-                assert await response.text() == "<p>Main &amp; floor 1-abc en ltr</p>"
-                policy = response.headers["Content-Security-Policy"]
-        async with client.get("/wall?lang=fa") as response:
-            assert await response.text() == "<p>Main &amp; floor 1-abc fa rtl</p>"
-    assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';" in policy
-    assert "img-src data: https://pictures.example 'self';" in policy
-
-
-async def test_assets_are_kept_for_ever_under_the_name_of_their_release() -> None:
-    assets = Assets("7-x", "", {"wall.js": b"let a = 1;", "text/en.json": b"{}"})
-    async with Floor(assets=assets).opened() as client:
-        async with client.get("/wall/assets/7-x/wall.js") as response:
-            assert (response.status, response.content_type) == (200, "text/javascript")
-            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert await response.read() == b"let a = 1;"
-        async with client.get("/wall/assets/7-x/text/en.json") as response:
-            assert response.content_type == "application/json"
-        for path in (
-            "6-x/wall.js",
-            "7-x/wall.css",
-            "7-x/../../etc/passwd",
-            "7-x/%2e%2e/secret",
-            "pictures/no.png",
-        ):
-            async with client.get(f"/wall/assets/{path}") as response:
-                assert response.status == 404
-
-
-async def test_pictures_are_served_by_the_names_of_the_rules_only(tmp_path: Path) -> None:
-    (tmp_path / "bob.png").write_bytes(b"a picture")
-    rules = replace(RULES, picture_files={"0a1b.png": tmp_path / "bob.png"})
-    async with Floor(rules).opened() as client:
-        async with client.get("/wall/assets/pictures/0a1b.png") as response:
-            assert (await response.read(), response.content_type) == (b"a picture", "image/png")
-        async with client.get("/wall/assets/pictures/bob.png") as response:
-            assert response.status == 404
-
-
-def test_the_release_names_every_byte_of_the_page() -> None:
-    real = Assets.read()
-    assert "wall.js" in real.files
-    assert "text/en.json" in real.files
-    assert real.release == Assets.read().release
-
-
-async def test_a_screens_token_opens_its_page_and_its_stream() -> None:
-    floor = Floor()
-    async with floor.opened(grants=[grant_of("tv", TOKEN, Scope.WALL)]) as client:
-        async with client.get("/wall/stream") as response:
-            assert response.status == 401
-        async with client.get(f"/wall?token={TOKEN}") as response:
-            assert response.status == 200
-        async with watched(floor, client, f"?board=south&token={TOKEN}") as page:
-            hello, board, _ = [await page.next() for _ in range(3)]
-            assert TOKEN not in json.dumps([hello, board])
-            assert board[1]["board"] == "south"
