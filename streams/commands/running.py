@@ -204,6 +204,7 @@ class _Doors:
         lines = [self._plan.title]
         if metrics := self._addresses.get("metrics"):
             lines += [
+                f"  wall          {metrics}/wall",
                 f"  status page   {metrics}/",
                 f"  gauges        {metrics}/metrics",
                 f"  numbers       {metrics}/api/snapshot",

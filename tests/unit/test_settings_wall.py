@@ -3,6 +3,7 @@
 import hashlib
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,7 @@ from metrics.wall.boards import (
     Board,
     ContestWidget,
     ConversionWidget,
+    FeedKind,
     FeedWidget,
     KpiWidget,
     RankingWidget,
@@ -190,3 +192,16 @@ def test_kpis_that_are_better_low_exist() -> None:
 
 def test_the_page_of_settings_calls_dates_as_the_file_does() -> None:
     assert "# from = …  # first day it is shown on" in render_example()
+
+
+def test_the_example_of_the_documents_is_what_it_says(tmp_path: Path) -> None:
+    document = (Path(__file__).parent.parent.parent / "docs" / "wall.md").read_text(encoding="utf-8")
+    example = document.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "pictures").mkdir()
+    example = example.replace('"pictures"', f'"{tmp_path}/pictures"')
+    contest = (
+        '[[contests]]\nname = "november-sprint"\nkpi = "deals_won"\nstart = 2026-11-01\nend = 2026-12-01\n'
+    )
+    assert [each.name for each in rules_of(tmp_path, example + contest).boards] == ["north", "sprint"]
+    for kind in get_args(FeedKind):
+        assert f"`{kind}`" in document
