@@ -67,14 +67,20 @@ async def test_a_win_told_twice_is_celebrated_once_and_a_reverted_one_ends(
 ) -> None:
     async with open_page(f"{wall.address}/wall") as page:
         win = wall.floor.win(rep_name="Ana Costa")
+        await page.evaluate(script("count_wins.js"))
         for _ in range(3):
             wall.send("win", win)
-        wall.send("win", wall.floor.win(rep_name="Bo Lindqvist"))
         await page.locator("#win >> text=Ana Costa").wait_for()
-        wall.send("win_reverted", {"id": win["id"]})
+        await page.locator("#win").wait_for(state="hidden")
+        reverted = wall.floor.win(rep_name="Chen Wei")
+        wall.send("win", reverted)
+        wall.send("win", wall.floor.win(rep_name="Bo Lindqvist"))
+        await page.locator("#win >> text=Chen Wei").wait_for()
+        wall.send("win_reverted", {"id": reverted["id"]})
         await page.locator("#win >> text=Bo Lindqvist").wait_for()
         await page.keyboard.press("Escape")
         await page.locator("#win").wait_for(state="hidden")
+        assert await page.evaluate("() => window.begun") == 3
 
 
 @pytest.mark.parametrize(("address", "tones"), [("/wall", 0), ("/wall?sound=1", 4)])
