@@ -146,7 +146,7 @@ class WallStream:
         self._screens.discard(screen)
 
     async def next_for(self, screen: Screen, seconds: float) -> bytes:
-        """Return the next bytes for a page; a comment when nothing is to be said for so long, b"" at the end."""
+        """Return the next bytes for a page: a comment after so long a silence, b"" at the end."""
         if not screen.behind:
             await screen.wait(seconds)
         elif screen.board.name not in self._widgets:
@@ -169,13 +169,17 @@ class WallStream:
 
     async def run(self) -> None:
         """Send what changed with every tick, until cancelled."""
+        said = ""
         while True:
             await self._wait()
             try:
                 await self.tick()
-            except Exception:
+                said = ""
+            except Exception as error:
                 # The pages keep their last numbers and call them old; the next tick may do better.
-                log.exception("wall tick failed")
+                if repr(error) != said:  # else it fails every second, and once is told is enough
+                    log.exception("wall tick failed")
+                said = repr(error)
 
     async def _wait(self) -> None:
         """Wait for the next tick, for a new screen, or a second."""
