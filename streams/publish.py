@@ -1,27 +1,28 @@
-"""Events from files and Python programs in, acknowledged Kafka records out. Bad lines are reported, not sent.
+"""Events from files in, acknowledged Kafka records out. Bad lines are reported, not sent.
 
 Publishing the same twice changes no number: ids come from the content, and the fold takes each once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Protocol
 
-import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
-from streams.admin import ensure_topics
 from streams.clock import Clock, SystemClock
-from streams.column_rows import content_id
 from streams.decode import FUTURE_MAX_MS
-from streams.events import Rejected
-from streams.kafka_client import client_options
 from streams.publish_input import Ready, Refused, json_lines, load_map, mapped_rows, open_events
-from streams.rfc3339 import rfc3339
+from streams.publisher import (
+    Accepted,
+    Compression,
+    Publisher,
+    PublishError,
+    Receipt,
+    RefusedEvent,
+    SalesEvent,
+    Targets,
+    Unconfirmed,
+)
 from streams.routing import Routed, route
 from streams.settings import Settings
 from streams.stores.base import Board, StoreUnavailable
@@ -29,25 +30,26 @@ from streams.stores.redis import RedisStore
 from streams.time_shift import Shift, shift_to
 from streams.topics import REFERENCE
 
-Compression = Literal["gzip", "lz4", "snappy", "zstd"]
-Targets = dict[tuple[str, int], int]
-"""(topic, partition) -> offset after the last record sent there."""
+__all__ = [
+    "Accepted",
+    "Boards",
+    "Pace",
+    "PublishError",
+    "PublishReport",
+    "Publisher",
+    "Receipt",
+    "RefusedEvent",
+    "SalesEvent",
+    "Unconfirmed",
+    "publish_file",
+    "wait_until_folded",
+]
 
 _DAY_MS = 86_400_000
 _PROGRESS_EVERY = 500
 _POLL_SECONDS = 0.1
 _STALL_SECONDS = 60.0
 """Workers that fold nothing for a minute are not there; a rebalance takes a tenth of it."""
-# Lingering a little lets the producer fill batches; nobody waits for a single record here.
-_LINGER_MS = 5
-
-
-class PublishError(Exception):
-    """Publishing stopped. The message says how far it came and what to do."""
-
-
-class EventRefused(Exception):
-    """The event would not be counted. The message names the field."""
 
 
 class Boards(Protocol):
@@ -63,99 +65,6 @@ class PublishReport:
 
 
 Progress = Callable[[PublishReport], None]
-
-
-class Publisher:
-    """Sends events to their topics, keyed by the contract, each acknowledged by all in-sync replicas."""
-
-    def __init__(self, settings: Settings, *, compression: Compression | None = None) -> None:
-        self._settings = settings
-        self._compression = compression
-        self._producer: AIOKafkaProducer | None = None
-        self._error: BaseException | None = None
-        self.targets: Targets = {}
-
-    async def __aenter__(self) -> Self:
-        try:
-            await ensure_topics(self._settings)
-            self._producer = AIOKafkaProducer(
-                **client_options(self._settings.kafka, client_id="salesfloor-publish"),
-                # No producer id is asked for: a record repeated after a lost answer, or out of order, changes
-                # nothing here, and some brokers and access rules refuse one (the embedded broker does).
-                acks="all",
-                compression_type=self._compression,
-                linger_ms=_LINGER_MS,
-                max_batch_size=256 * 1024,
-                max_request_size=2 << 20,
-            )
-            await self._producer.start()
-        except KafkaError as error:
-            await self._stop()
-            raise PublishError(
-                f"Kafka at {self._settings.kafka.bootstrap} does not answer ({type(error).__name__}); "
-                "start it, or name another with --kafka HOST:PORT"
-            ) from None
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stop()
-
-    async def _stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
-
-    async def send(self, value: bytes) -> None:
-        """Send one CloudEvent given as JSON; raise `EventRefused` if a worker would not count it."""
-        routed = route(value)
-        if isinstance(routed, Rejected):
-            raise EventRefused(f"{routed.reason}: {routed.detail}")
-        await self.send_record(routed.topic, routed.key, value)
-
-    async def emit(
-        self, type: str, data: Mapping[str, object], *, time_ms: int, source: str, id: str | None = None
-    ) -> None:
-        """Send an event from its parts; without `id` it is derived from the content."""
-        event = {"specversion": "1.0", "type": type, "source": source, "time": rfc3339(time_ms), "data": data}
-        event["id"] = id or content_id(msgspec.json.encode(event, order="sorted"))
-        await self.send(msgspec.json.encode(event))
-
-    async def send_record(self, topic: str, key: bytes, value: bytes) -> None:
-        """Send what is known to be well-formed. Returns when it is buffered; `flush` waits for Kafka."""
-        assert self._producer is not None, "use `async with Publisher(...)`"
-        self._raise_error()
-        try:
-            sent = await self._producer.send(topic, value=value, key=key)
-        except KafkaError as error:
-            self._error = error
-            self._raise_error()
-        sent.add_done_callback(self._acknowledged)
-
-    async def flush(self) -> None:
-        """Return when Kafka has acknowledged everything sent so far, else raise `PublishError`."""
-        assert self._producer is not None
-        await self._producer.flush()
-        # The producer's futures are done; their callbacks run in the loop's next turn.
-        await asyncio.sleep(0)
-        self._raise_error()
-
-    def _acknowledged(self, sent: "asyncio.Future[object]") -> None:
-        error = None if sent.cancelled() else sent.exception()
-        if error is not None:
-            self._error = self._error or error
-        elif not sent.cancelled():
-            record = sent.result()
-            place, after = (record.topic, record.partition), record.offset + 1  # type: ignore[attr-defined]
-            self.targets[place] = max(self.targets.get(place, 0), after)
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise PublishError(
-                f"Kafka did not take a record ({type(self._error).__name__}); publish again when it is well, "
-                "what arrived already will not count twice"
-            ) from self._error
 
 
 async def publish_file(

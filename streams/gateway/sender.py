@@ -7,16 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    BrokerResponseError,
-    IncompatibleBrokerVersion,
-    KafkaError,
-    MessageSizeTooLargeError,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from streams.gateway.model import Outgoing
-from streams.kafka_client import client_options
 from streams.logs import fields
+from streams.producer import connect
 from streams.settings import KafkaSettings
 
 __all__ = ["KafkaAway", "KafkaSender", "Outgoing", "Sender", "kafka_sender"]
@@ -30,12 +25,6 @@ _RETRY_LAST_SECONDS = 15.0
 _STOP_SECONDS = 2.0
 # The record limit of the contract is 1 MiB of value; the key, headers and batch frame come on top.
 _REQUEST_BYTES_MAX = (1 << 20) + 16_384
-
-
-# Said as an error by the library, and as a warning with what it means by us.
-logging.getLogger("aiokafka.producer.sender").addFilter(
-    lambda record: not str(record.msg).startswith("Unexpected error during InitProducerIdRequest")
-)
 
 
 class KafkaAway(Exception):
@@ -122,20 +111,15 @@ class KafkaSender:
         """Try until a broker answers, saying so once and then at longer and longer intervals."""
         wait_seconds = _RETRY_FIRST_SECONDS
         while True:
-            producer = AIOKafkaProducer(
-                **client_options(self._settings, client_id="salesfloor-gateway"),
-                acks="all",
-                enable_idempotence=self._idempotent,
-                request_timeout_ms=int(SEND_TIMEOUT_SECONDS * 1000),
-                max_request_size=_REQUEST_BYTES_MAX,
-            )
             try:
-                await producer.start()
+                connected = await connect(
+                    self._settings,
+                    client_id="salesfloor-gateway",
+                    idempotent=self._idempotent,
+                    request_timeout_ms=int(SEND_TIMEOUT_SECONDS * 1000),
+                    max_request_size=_REQUEST_BYTES_MAX,
+                )
             except KafkaError as error:
-                await producer.stop()
-                if self._idempotent and isinstance(error, BrokerResponseError | IncompatibleBrokerVersion):
-                    self._do_without_id(error)
-                    continue
                 log.warning(
                     fields(
                         "no Kafka yet",
@@ -147,11 +131,10 @@ class KafkaSender:
                 )
                 await asyncio.sleep(wait_seconds)
                 wait_seconds = min(wait_seconds * 2, _RETRY_LAST_SECONDS)
-            except asyncio.CancelledError:
-                await producer.stop()
-                raise
             else:
-                return producer
+                if connected.no_id is not None:
+                    self._do_without_id(connected.no_id)
+                return connected.producer
 
     def _do_without_id(self, error: KafkaError) -> None:
         self._idempotent = False

@@ -15,7 +15,6 @@ from streams.decode import decode
 from streams.embedded import embedded_kafka
 from streams.events import Event
 from streams.publish import (
-    EventRefused,
     Pace,
     Publisher,
     PublishError,
@@ -188,24 +187,6 @@ async def test_waiting_for_workers_that_are_not_there_ends_with_the_fix(
     monkeypatch.setattr("streams.publish._STALL_SECONDS", 0.05)
     with pytest.raises(PublishError, match="5 records wait in 1 partitions; is `salesfloor worker` running"):
         await wait_until_folded(FoldingBoards("sales.deals", stuck=True), {("sales.deals", 0): 5})
-
-
-async def test_a_program_publishes_typed_events_and_a_wrong_one_is_refused_before_kafka(
-    settings: Settings,
-) -> None:
-    async with Publisher(settings, compression="gzip") as publisher:
-        for _ in range(2):
-            await publisher.emit(
-                "sales.deal.won", {"deal_id": "D-1", "amount": "9"}, time_ms=NOW_MS, source="/mine"
-            )
-        with pytest.raises(EventRefused, match="bad_amount"):
-            await publisher.emit(
-                "sales.deal.won", {"deal_id": "D-1", "amount": "-9"}, time_ms=NOW_MS, source="/mine"
-            )
-        await publisher.flush()
-        report = PublishReport(targets=publisher.targets)
-    one, other = await records_of(settings, report)
-    assert one.value == other.value
 
 
 async def test_without_kafka_the_address_and_the_option_are_named() -> None:
