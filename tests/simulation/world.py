@@ -344,7 +344,7 @@ class World:
                 raise Violated("the faults are over, and yet the workers do not catch up")
             await asyncio.sleep(1.0)
             self.check()
-            if any(worker.fatal is not None for worker in self.workers):
+            if not self.workers or any(worker.fatal is not None for worker in self.workers):
                 self.start_worker()
                 self.workers[-1].lucky = True
 
