@@ -233,7 +233,7 @@ def differences(want: Item, event: Event) -> list[str]:
         found.append(f"time {times}")
     for name, value in want.get("set", {}).items():
         if name in NOT_IN_THE_CONTRACT or (
-            event.kind is EntityKind.LEAD and name in ("amount", "currency", "status")
+            event.kind is EntityKind.LEAD and name in ("amount", "currency", "status", "contact_id")
         ):
             continue
         if event.kind is EntityKind.ACCOUNT and name in ("account_id", "created_at"):

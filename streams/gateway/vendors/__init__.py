@@ -3,7 +3,7 @@
 from typing import Final
 
 from streams.gateway.model import Vendor
-from streams.gateway.vendors import cloudevents, generic, hubspot, salesforce, standard_webhooks
+from streams.gateway.vendors import cloudevents, generic, hubspot, pipedrive, salesforce, standard_webhooks
 
 VENDORS: Final[dict[str, Vendor]] = {
     vendor.kind: vendor
@@ -11,6 +11,7 @@ VENDORS: Final[dict[str, Vendor]] = {
         cloudevents.VENDOR,
         generic.VENDOR,
         hubspot.VENDOR,
+        pipedrive.VENDOR,
         salesforce.VENDOR,
         standard_webhooks.VENDOR,
     )
