@@ -17,7 +17,7 @@ playwright_api = pytest.importorskip("playwright.async_api", reason="no playwrig
 
 BINARY = "SALESFLOOR_TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SCREENS = {"1080p": (1920, 1080), "4K": (3840, 2160), "phone": (390, 844)}
+SCREENS = {"1080p": (1920, 1080), "4K": (3840, 2160), "phone": (390, 844), "upright": (1080, 1920)}
 # A sandbox needs rights that a container rarely has; the pages are our own.
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 WAIT_MS = 30_000

@@ -6,7 +6,16 @@ import pytest
 
 from metrics.catalogue import BUILT_IN
 from tests.browser.conftest import SCREENS, OpenPage, script
-from tests.browser.fake_floor import conversion, floor_widgets, funnel, kpi, month_widgets, pipeline, ranking
+from tests.browser.fake_floor import (
+    conversion,
+    feed,
+    floor_widgets,
+    funnel,
+    kpi,
+    month_widgets,
+    pipeline,
+    ranking,
+)
 from tests.browser.fake_wall import FakeWall
 from tests.browser.test_page import LANGUAGES, texts
 
@@ -27,8 +36,13 @@ async def problems(page: Any) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("screen", SCREENS)
+# A 4K wall is a 1080p one with more pixels: one language of each direction is enough to prove it.
+ON_SCREENS = [
+    (screen, each) for screen in SCREENS for each in (("en", "fa") if screen == "4K" else LANGUAGES)
+]
+
+
+@pytest.mark.parametrize(("screen", "language"), ON_SCREENS)
 async def test_nothing_overlaps_or_is_cut_off(
     wall: FakeWall, open_page: OpenPage, language: str, screen: str
 ) -> None:
@@ -42,6 +56,22 @@ async def test_nothing_overlaps_or_is_cut_off(
         await page.wait_for_selector("#board section")
         assert await problems(page) == []
         assert await page.evaluate(LEFT_OUT) == []
+
+
+async def test_news_come_in_at_the_top_and_the_oldest_go(wall: FakeWall, open_page: OpenPage) -> None:
+    async with open_page(f"{wall.address}/wall", reduced_motion="reduce") as page:
+        await page.evaluate(SETTLED)
+        rows = page.locator(".events li:visible")
+        shown = await rows.count()
+        for number in range(3):
+            widget = feed(wall.floor)
+            widget["items"].insert(
+                0, {**widget["items"][0], "id": f"news-{number}", "rep_name": f"News {number}"}
+            )
+            wall.send("change", {**wall.floor.tick("floor"), "widgets": [widget]})
+            await rows.first.filter(has_text=f"News {number}").wait_for()
+            assert await rows.count() == shown
+            assert await problems(page) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

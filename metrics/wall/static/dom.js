@@ -53,7 +53,7 @@ export class KeyedList {
     this.order = order;
     const before = moves ? placesOf(this.parent) : null;
     this.arrange(rows, keys);
-    if (before !== null) glide(before);
+    if (before !== null) glide(this.parent, before);
   }
 
   arrange(rows, keys) {
@@ -79,11 +79,12 @@ export class KeyedList {
 
 function placesOf(parent) { return new Map([...parent.children].map(child => [child, child.offsetTop])); }
 
-// Children that changed places glide there. Transforms only, so the compositor does it alone.
-function glide(before) {
-  for (const [child, top] of before) {
-    const shift = child.isConnected ? top - child.offsetTop : 0;
-    if (shift !== 0) child.animate([{ transform: `translateY(${shift}px)` }, { transform: "none" }],
+// Children that changed places glide there, new ones appear. No layout, so the compositor does it alone.
+function glide(parent, before) {
+  for (const child of parent.children) {
+    const shift = before.has(child) ? before.get(child) - child.offsetTop : 0;
+    const from = before.has(child) ? { transform: `translateY(${shift}px)` } : { opacity: 0 };
+    if (shift !== 0 || !before.has(child)) child.animate([from, { transform: "none", opacity: 1 }],
       { duration: 600, easing: "ease-in-out" });
   }
 }

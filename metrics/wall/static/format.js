@@ -103,6 +103,11 @@ export class Formatter {
       .format(Math.round(seconds / size * 10 ** digits) / 10 ** digits);
   }
 
+  // How long ago: full minutes, then hours and days.
+  past(seconds) {
+    return seconds < 90 * MINUTE ? this.span(Math.floor(seconds / MINUTE) * MINUTE, "minute", MINUTE) : this.duration(seconds);
+  }
+
   // A span that is counted down: 3 days 4 h, then 04:05:06.
   countdown(ms) {
     const seconds = Math.max(0, Math.ceil(ms / 1000));

@@ -27,7 +27,8 @@ function stripOf(count) {
 function columnsOf(panels, room) {
   const total = panels.reduce((sum, panel) => sum + sizeOf(panel).wanted, 0);
   const few = Math.max(2, Math.ceil(total / room - 0.2));
-  const columns = Array.from({ length: Math.min(COLUMNS_MAX, panels.length, few) }, () => ({ height: 0, panels: [] }));
+  const most = window.innerHeight > window.innerWidth ? 1 : COLUMNS_MAX;
+  const columns = Array.from({ length: Math.min(most, panels.length, few) }, () => ({ height: 0, panels: [] }));
   const tallest = [...panels].sort((a, b) => sizeOf(b).wanted - sizeOf(a).wanted);
   for (const panel of tallest) {
     const shortest = columns.reduce((best, column) => column.height < best.height ? column : best);
@@ -127,6 +128,7 @@ export class Layout {
 
   // Called after each change: only a longer figure or another number of rows asks for a measurement.
   changed() {
+    for (const { view } of this.panels) if (view.list) showFitting(view.list);
     const length = Math.max(0, ...this.cards.map(({ value }) => Number(value.dataset.length || 0)));
     if (length > this.length) {
       this.length = length;
@@ -145,8 +147,18 @@ function fitList({ list, cut }) {
   const style = getComputedStyle(list), gap = parseFloat(style.rowGap) || 0;
   const least = parseFloat(style.getPropertyValue("--row-least")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
   const fitting = flows(list) || !least ? rows.length : Math.max(1, Math.floor((list.clientHeight + gap) / (least + gap)));
-  rows.forEach((row, place) => setHidden(row, place >= fitting));
+  list.fitting = fitting;
+  showFitting(list);
   if (cut) cut(Math.min(fitting, rows.length), rows.length);
+}
+
+// Rows come and go at the top; how many there is room for stays.
+function showFitting(list) {
+  let place = 0;
+  for (const row of list.children) {
+    setHidden(row, place >= list.fitting);
+    place += 1;
+  }
 }
 
 // A panel without rows that is too low leaves its smallest words out.

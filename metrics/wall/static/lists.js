@@ -163,7 +163,7 @@ function feedRow(f) {
     },
     beat(nowMs) {
       const seconds = Math.max(0, (nowMs - atMs) / 1000);
-      setText(when, seconds < 60 ? f.ui("just_now") : f.ui("ago", { span: f.duration(Math.floor(seconds / 60) * 60) }));
+      setText(when, seconds < 60 ? f.ui("just_now") : f.ui("ago", { span: f.past(seconds) }));
     },
   };
 }
