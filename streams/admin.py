@@ -34,6 +34,12 @@ async def describe_topics(settings: Settings) -> dict[str, int]:
         return await _partition_counts(admin)
 
 
+async def topic_names(kafka: KafkaSettings) -> set[str]:
+    """Return the names of all topics that the brokers show us."""
+    async with _admin(kafka) as admin:
+        return set(await admin.list_topics())
+
+
 async def ensure_topics(settings: Settings) -> dict[str, int]:
     """Create missing topics, check that the source topics fit together; return all partition counts."""
     async with _admin(settings.kafka) as admin:

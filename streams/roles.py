@@ -17,10 +17,12 @@ from typing import Any
 from metrics.panes import DAY_MS
 from streams.clock import SystemClock
 from streams.gateway import alertmanager
+from streams.gateway.app import CLERK
 from streams.gateway.app import create_app as create_gateway_app
 from streams.gateway.ledger import Ledger, Tell
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
+from streams.gateway.topic_source import reading_topics
 from streams.logs import fields
 from streams.metrics_role import Watch, run_metrics
 from streams.serving import CannotListen, serving
@@ -155,6 +157,7 @@ async def _run_gateway(
             ledger=Ledger(tell),
             more_doors=[alertmanager.add_doors],
         )
+        await parts.enter_async_context(reading_topics(sources.values(), app[CLERK], settings.kafka))
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)
         await stop.wait()

@@ -97,6 +97,12 @@ class Ledger:
             ["source"],
             registry=self.registry,
         )
+        self._behind = Gauge(
+            "salesfloor_gateway_topic_records_behind",
+            "Records of a source's topics that are not taken yet, in the partitions of the newest batch",
+            ["source"],
+            registry=self.registry,
+        )
         self._waiting = Gauge(
             "salesfloor_gateway_incomplete_records",
             "Records known by their id only, listed at /incomplete",
@@ -126,6 +132,9 @@ class Ledger:
     def answered(self, source: str, status: int, seconds: float) -> None:
         self._deliveries.labels(source, str(status)).inc()
         self._seconds.labels(source).observe(seconds)
+
+    def behind(self, source: str, records: int) -> None:
+        self._behind.labels(source).set(records)
 
     def _say(self, line: Line) -> None:
         """A sender with a wrong secret tries again and again: once in a while is enough to know."""

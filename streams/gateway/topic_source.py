@@ -1,0 +1,244 @@
+"""Records of Kafka topics in, the events of a source out: what its door is for HTTP, for connectors.
+
+A record's offset is committed once Kafka holds its events, or the record itself as a dead letter. So nothing
+is lost, and what is read twice after a restart gives the same events again. Each source has a consumer group
+of its own, which the gateways share.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.admin import topic_names
+from streams.decode import RECORD_BYTES_MAX
+from streams.events import Reason
+from streams.gateway.clerk import Clerk
+from streams.gateway.ledger import Fate
+from streams.gateway.model import (
+    Delivery,
+    Malformed,
+    Outcome,
+    SkipReason,
+    Source,
+    Unreadable,
+    Unusable,
+    Vendor,
+)
+from streams.gateway.sender import KafkaAway
+from streams.gateway.vendors import VENDORS
+from streams.kafka_client import client_options
+from streams.logs import fields
+from streams.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_POLL_MS: Final = 1000
+_POLL_RECORDS_MAX: Final = 500
+_LOOK_SECONDS: Final = 30.0
+"""How often topics that are not there yet are looked for: a connector makes one with its first record."""
+_WAIT_FIRST_SECONDS, _WAIT_LAST_SECONDS = 0.5, 15.0
+_STOP_SECONDS: Final = 2.0
+_KEPT_BYTES_MAX: Final = 900 << 10
+"""Of a dead letter: with our headers it must still fit through a broker's usual 1 MiB."""
+_SCHEMA_ID_BYTES: Final = 5
+
+Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
+
+def group_of(kafka: KafkaSettings, source: Source) -> str:
+    return f"{kafka.group}-source-{source.name}"
+
+
+@asynccontextmanager
+async def reading_topics(
+    sources: Iterable[Source], clerk: Clerk, kafka: KafkaSettings
+) -> AsyncIterator[None]:
+    """Read the topics of all sources that have some, for as long as the context lasts."""
+    tasks = [
+        asyncio.create_task(
+            TopicSource(source, clerk, kafka).run(), name=f"source {source.name} reads topics"
+        )
+        for source in sources
+        if source.topics
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Intake:
+    """Gives the records of one source to the clerk, and returns when Kafka holds what became of them."""
+
+    def __init__(self, source: Source, vendor: Vendor, clerk: Clerk) -> None:
+        self._source, self._vendor, self._clerk = source, vendor, clerk
+
+    async def take(self, records: Iterable[ConsumerRecord]) -> None:
+        """Wait for as long as Kafka is away: nobody else would send these records again."""
+        waiting = [self._delivery(record) for record in records if not self._is_empty(record)]
+        pause_seconds = _WAIT_FIRST_SECONDS
+        while waiting:
+            results = await asyncio.gather(*map(self._take_one, waiting), return_exceptions=True)
+            away = [
+                one for one, result in zip(waiting, results, strict=True) if isinstance(result, KafkaAway)
+            ]
+            for result in results:
+                if isinstance(result, BaseException) and not isinstance(result, KafkaAway):
+                    raise result
+            waiting = away
+            if waiting:
+                self._clerk.note(self._source, Fate.UNAVAILABLE, "kafka_away")
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, _WAIT_LAST_SECONDS)
+
+    async def _take_one(self, delivery: Delivery) -> None:
+        original = replace(delivery, body=delivery.body[:_KEPT_BYTES_MAX])
+        outcomes, why = self._read(delivery)
+        if why is None:
+            await self._clerk.take(outcomes, self._source, original=original)
+            return
+        await self._clerk.keep(original, self._source, why, None)
+        self._clerk.note(self._source, Fate.DEAD_LETTER, why.reason, detail=why.detail)
+
+    def _read(self, delivery: Delivery) -> tuple[Sequence[Outcome], Unusable | None]:
+        """Return what the record says, or why it cannot be read."""
+        if (size := len(delivery.body)) > RECORD_BYTES_MAX:
+            detail = f"{size} bytes, at most {RECORD_BYTES_MAX} are read; the letter holds its beginning"
+            return (), Unusable(Reason.TOO_LARGE, detail)
+        try:
+            return self._vendor.normalise(delivery, self._source), None
+        except Unreadable as error:
+            return (), error.unusable
+        except Malformed as error:
+            return (), Unusable(Reason.MALFORMED, f"{error}; have the connector write JSON")
+        except Exception as error:
+            log.exception(fields("a record could not be read", source=self._source.name, **delivery.origin))
+            return (), Unusable(Reason.MALFORMED, f"unexpected {type(error).__name__} while reading")
+
+    def _is_empty(self, record: ConsumerRecord) -> bool:
+        """A tombstone, which compacted topics need, is no change of the CRM."""
+        if record.value:
+            return False
+        self._clerk.note(self._source, Fate.SKIPPED, SkipReason.NOT_WANTED)
+        return True
+
+    def _delivery(self, record: ConsumerRecord) -> Delivery:
+        headers = {name.lower(): value.decode("utf-8", "replace") for name, value in record.headers or ()}
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        known_ms = record.timestamp if record.timestamp is not None and record.timestamp > 0 else None
+        return Delivery(
+            method="",
+            url=f"kafka:{record.topic}/{record.partition}/{record.offset}",
+            headers=headers,
+            content_type=content_type or "application/json",
+            body=_without_schema_id(record.value),
+            # The record's own time, so that it reads the same each time it is read.
+            received_ms=self._clerk.clock.now_ms() if known_ms is None else known_ms,
+            origin={
+                "topic": record.topic,
+                "partition": str(record.partition),
+                "offset": str(record.offset),
+            },
+        )
+
+
+def _without_schema_id(value: bytes) -> bytes:
+    """Take off the zero and the four bytes that writers with a schema registry put before the JSON."""
+    if value[:1] == b"\0" and value[_SCHEMA_ID_BYTES : _SCHEMA_ID_BYTES + 1] in (b"{", b"["):
+        return value[_SCHEMA_ID_BYTES:]
+    return value
+
+
+class TopicSource:
+    """Follows the topics of one source."""
+
+    def __init__(self, source: Source, clerk: Clerk, kafka: KafkaSettings) -> None:
+        self._source, self._clerk, self._kafka = source, clerk, kafka
+        self._intake = Intake(source, VENDORS[source.kind], clerk)
+        self._worked = False
+
+    async def run(self) -> None:
+        """Read until cancelled; wait longer and longer for brokers and topics that are not there."""
+        pause_seconds, said = _WAIT_FIRST_SECONDS, ""
+        while True:
+            self._worked = False
+            try:
+                await self._follow()
+                continue
+            except Exception as error:  # noqa: BLE001 - one source must not cost the others their gateway
+                reason = str(error) or type(error).__name__
+            if self._worked:
+                pause_seconds, said = _WAIT_FIRST_SECONDS, ""
+            if reason != said:
+                group = group_of(self._kafka, self._source)
+                log.warning(
+                    fields("topics are not read", source=self._source.name, group=group, reason=reason)
+                )
+                said = reason
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _WAIT_LAST_SECONDS)
+
+    async def _follow(self) -> None:
+        """Read the topics there are; return when another of the source's topics has come."""
+        found = await self._topics()
+        if not found:
+            names = ", ".join(self._source.topics)
+            raise LookupError(f"none of its topics is there yet: {names}; the connector creates them")
+        consumer = AIOKafkaConsumer(
+            *found,
+            **client_options(self._kafka, client_id=f"salesfloor-source-{self._source.name}"),
+            group_id=group_of(self._kafka, self._source),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 1000 / 3),
+            fetch_max_wait_ms=self._kafka.fetch_wait_ms,
+        )
+        try:
+            await consumer.start()
+            log.info(fields("reads topics", source=self._source.name, topics=",".join(found)))
+            await self._read(consumer, found)
+        finally:
+            await _stop(consumer)
+
+    async def _read(self, consumer: AIOKafkaConsumer, found: Sequence[str]) -> None:
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + _LOOK_SECONDS
+        while True:
+            batches: Batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+            if batches:
+                written = {place: consumer.highwater(place) or 0 for place in batches}
+                self._behind(written, {place: records[0].offset for place, records in batches.items()})
+                await self._intake.take(record for records in batches.values() for record in records)
+                ends = {place: records[-1].offset + 1 for place, records in batches.items()}
+                await consumer.commit(ends)
+                self._behind(written, ends)
+            self._worked = True
+            if len(found) < len(self._source.topics) and loop.time() >= look_at:
+                look_at = loop.time() + _LOOK_SECONDS
+                if await self._topics() != found:
+                    return
+
+    async def _topics(self) -> list[str]:
+        # Asking for a topic by name would create it where the broker does so by itself.
+        there = await topic_names(self._kafka)
+        return [topic for topic in self._source.topics if topic in there]
+
+    def _behind(self, written: Mapping[TopicPartition, int], taken: Mapping[TopicPartition, int]) -> None:
+        behind = sum(max(0, written[place] - offset) for place, offset in taken.items())
+        self._clerk.ledger.behind(self._source.name, behind)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await consumer.stop()
+    except TimeoutError:
+        pass  # what it had not committed is read again
