@@ -38,7 +38,9 @@ async def problems(page: Any) -> list[str]:
 
 # A 4K wall is a 1080p one with more pixels: one language of each direction is enough to prove it.
 ON_SCREENS = [
-    (screen, each) for screen in SCREENS for each in (("en", "fa") if screen == "4K" else LANGUAGES)
+    (screen, each)
+    for screen in SCREENS
+    for each in (("en", "fa") if screen in ("4K", "upright") else LANGUAGES)
 ]
 
 
@@ -62,12 +64,10 @@ async def test_news_come_in_at_the_top_and_the_oldest_go(wall: FakeWall, open_pa
     async with open_page(f"{wall.address}/wall", reduced_motion="reduce") as page:
         await page.evaluate(SETTLED)
         rows = page.locator(".events li:visible")
-        shown = await rows.count()
+        shown, widget = await rows.count(), feed(wall.floor)
         for number in range(3):
-            widget = feed(wall.floor)
-            widget["items"].insert(
-                0, {**widget["items"][0], "id": f"news-{number}", "rep_name": f"News {number}"}
-            )
+            news = {**widget["items"][0], "id": f"news-{number}", "rep_name": f"News {number}"}
+            widget["items"] = [news, *widget["items"][:-1]]
             wall.send("change", {**wall.floor.tick("floor"), "widgets": [widget]})
             await rows.first.filter(has_text=f"News {number}").wait_for()
             assert await rows.count() == shown
