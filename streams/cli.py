@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streams.commands.frame import Load, example, run, with_settings
+from streams.commands.frame import Load, debug_option, example, run, with_settings
 
 # Commands import what they need when they run: Faust, Kafka and numpy take longer than `--help` should.
 
@@ -111,8 +111,7 @@ def metrics(load: Load, port: int | None, host: str | None, clock: str | None) -
 
 @cli.command(
     **example(
-        "SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401\n"
-        "salesfloor gateway --tail"
+        "SALESFLOOR_GATEWAY__TOKEN=long-random-text salesfloor gateway --port 8401\nsalesfloor gateway --tail"
     )
 )
 @click.option("--port", "--gateway-port", type=PORT, help="Port of POST /events and /hooks/… (8401).")
@@ -254,6 +253,21 @@ def alerts(load: Load, what: Any, output: Path | None) -> None:
     from streams.commands import alerts
 
     alerts.alerts(load(), what, output)
+
+
+@cli.command(**example("salesfloor schemas\nsalesfloor schemas --output schemas"))
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a file for each there instead of printing them as one object.",
+)
+@debug_option
+def schemas(output: Path | None) -> None:
+    """Give the JSON Schemas of the events, for programs that write them: event.json is any of them."""
+    from streams.commands import schemas
+
+    schemas.schemas(output)
 
 
 @cli.command(**example("salesfloor rebuild --kafka broker:9092 --redis redis://cache:6379/0"))

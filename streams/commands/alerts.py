@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from streams.alert_files import ALERTMANAGER, alertmanager_of, rules_of
+from streams.commands.files import written
 from streams.commands.frame import Failed
 from streams.settings import Settings
 
@@ -24,7 +25,7 @@ def alerts(settings: Settings, what: What, output: Path | None) -> None:
     if output is None:
         click.echo(_printed(files), nl=False)
         return
-    for path in _written(files, output):
+    for path in written(files, output):
         click.echo(f"wrote {path}")
 
 
@@ -35,23 +36,10 @@ def _printed(files: dict[str, str]) -> str:
     return first + "".join(bodies)
 
 
-def _written(files: dict[str, str], directory: Path) -> list[Path]:
-    paths = []
-    for name, text in files.items():
-        path = directory / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise Failed(f"{path} cannot be written: {error.strerror}; name another --output") from None
-        paths.append(path)
-    return paths
-
-
 def _check(files: dict[str, str]) -> None:
     """Let promtool and amtool judge the files; say which of them is not there."""
     with tempfile.TemporaryDirectory(prefix="salesfloor-alerts-") as temporary:
-        paths = _written(files, Path(temporary))
+        paths = written(files, Path(temporary))
         rules = [path for path in paths if path.name != ALERTMANAGER]
         _run("promtool", "check", "rules", *rules)
         _run("amtool", "check-config", *(path for path in paths if path.name == ALERTMANAGER))

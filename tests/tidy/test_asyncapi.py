@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from streams import topics
 from streams.alert_events import FIRING, RESOLVED, AlertData, read_event
 from streams.decode import decode
+from streams.event_schemas import data_schema, event_schemas, subject_of
 from streams.events import EntityKind, Event, Reason, ReferenceChanges
 from streams.wire import TYPES
 from streams.wire_form import EventType
@@ -22,12 +24,8 @@ DOCUMENT: Schema = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(en
 MESSAGES: Schema = DOCUMENT["components"]["messages"]
 
 
-def _subject(name: str) -> str:
-    """Return what an event type is about: `target` of `sales.target.set`. One message tells of it."""
-    return name.split(".")[1]
-
-
-SUBJECTS: dict[str, EventType] = {_subject(name): known for name, known in TYPES.items()}
+SUBJECTS: dict[str, EventType] = {subject_of(name): known for name, known in TYPES.items()}
+"""One message tells of each."""
 
 
 def _resolve(node: Schema) -> Schema:
@@ -76,9 +74,7 @@ def _facts(schema: Schema) -> Schema:
 
 
 def _decoded_data(subject: str) -> Schema:
-    form = SUBJECTS[subject].form.data
-    schema: Schema = msgspec.json.schema(form)["$defs"][form.__name__]
-    return schema
+    return data_schema(SUBJECTS[subject].form)
 
 
 def test_the_document_is_asyncapi_3_and_its_references_resolve() -> None:
@@ -120,7 +116,7 @@ def test_every_channel_has_an_operation() -> None:
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_event_types_are_those_that_are_decoded(subject: str) -> None:
     documented = _own_part(subject)["type"]["enum"]
-    assert set(documented) == {name for name in TYPES if _subject(name) == subject}
+    assert set(documented) == {name for name in TYPES if subject_of(name) == subject}
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -163,6 +159,7 @@ def test_examples_are_events(subject: str) -> None:
         assert isinstance(event, Event), event
         assert event.unknown_fields == 0
         assert example["payload"]["type"] in _own_part(subject)["type"]["enum"]
+        Draft202012Validator(event_schemas()[f"{subject}.json"]).validate(example["payload"])
 
 
 def _example_of(schema: Schema) -> object:
