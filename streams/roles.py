@@ -17,8 +17,10 @@ from typing import Any
 from metrics.panes import DAY_MS
 from streams.clock import SystemClock
 from streams.gateway import alertmanager
+from streams.gateway.apis import open_apis
 from streams.gateway.app import CLERK
 from streams.gateway.app import create_app as create_gateway_app
+from streams.gateway.fetching import fetching
 from streams.gateway.ledger import Ledger, Tell
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
@@ -145,6 +147,7 @@ async def _run_gateway(
     check_gateway(gateway)
     token = gateway.token.get_secret_value() if gateway.token else None
     sources = open_sources(settings, os.environ)
+    apis = open_apis(settings, os.environ)
     async with AsyncExitStack() as parts:
         sender = await parts.enter_async_context(kafka_sender(settings.kafka))
         retention_ms = settings.worker.retention_days * DAY_MS if settings.clock == "wall" else None
@@ -157,6 +160,7 @@ async def _run_gateway(
             ledger=Ledger(tell),
             more_doors=[alertmanager.add_doors],
         )
+        await parts.enter_async_context(fetching(app[CLERK], sources.values(), apis))
         await parts.enter_async_context(reading_topics(sources.values(), app[CLERK], settings.kafka))
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)

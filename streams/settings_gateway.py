@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from metrics.money import exponent_of
 from streams.events import ActivityKind, DealStatus
+from streams.gateway.fetchers import FETCHERS
 from streams.gateway.vendors import VENDORS
 from streams.topics import SOURCES, TOLD
 
@@ -21,6 +22,9 @@ SECRETS_MAX = 2
 KINDS = ", ".join(sorted(VENDORS))
 
 _ActivityKind = ActivityKind | Literal[""]
+
+# A token is sent there: in the clear only to this very machine.
+_API_ADDRESS = re.compile(r"https://[^/?#\s@]+(/[^?#\s]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
 
 
 class GatewaySettings(BaseModel):
@@ -98,6 +102,17 @@ class SourceSettings(BaseModel):
         default="", description="column map for JSON bodies: a file named from the settings file, or shipped"
     )
 
+    api_token_env: str = Field(
+        default="",
+        description="environment variable with a token of the vendor's API: fetches records known by id",
+    )
+    api_token_file: Path | None = Field(
+        default=None, description="or a file whose only content is the token, read anew when it is needed"
+    )
+    api_base_url: str = Field(
+        default="", description="address of the vendor's API; the vendor's own unless said"
+    )
+
     @field_validator("kind")
     @classmethod
     def _known_kind(cls, kind: str) -> str:
@@ -138,6 +153,29 @@ class SourceSettings(BaseModel):
                 "'https://hooks.example.com/hooks/hubspot', without a query"
             )
         return url
+
+    @field_validator("api_base_url")
+    @classmethod
+    def _safe_address(cls, url: str) -> str:
+        if url and not _API_ADDRESS.fullmatch(url):
+            raise ValueError("is not an address of an API; write it as 'https://api.example.com'")
+        return url
+
+    @model_validator(mode="after")
+    def _api_can_be_asked(self) -> Self:
+        if not self.api_token_env and self.api_token_file is None:
+            if self.api_base_url:
+                raise ValueError("names api_base_url and no token; set api_token_env or api_token_file")
+            return self
+        if self.api_token_env and self.api_token_file is not None:
+            raise ValueError("names api_token_env and api_token_file; keep one")
+        fetcher = FETCHERS.get(self.kind)
+        if fetcher is None:
+            can = ", ".join(sorted(FETCHERS))
+            raise ValueError(f"has an API token, but {self.kind} is not fetched from; kinds that are: {can}")
+        if not (fetcher.base_url or self.api_base_url):
+            raise ValueError(f"is {self.kind}, where each customer has an address; set api_base_url to yours")
+        return self
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -190,6 +228,9 @@ def anchor_files(tree: dict[str, Any], base: Path) -> None:
             source["secret_files"] = [
                 str(base / Path(name).expanduser()) if isinstance(name, str) else name for name in files
             ]
+        token_file = source.get("api_token_file")
+        if isinstance(token_file, str):
+            source["api_token_file"] = str(base / Path(token_file).expanduser())
         mapping = source.get("map")
         if isinstance(mapping, str) and mapping.endswith(".toml"):
             source["map"] = str(base / Path(mapping).expanduser())

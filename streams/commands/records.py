@@ -14,6 +14,7 @@ from rich.table import Table
 
 from streams.admin import check_co_partitioning, describe_topics, describe_unfit, ensure_topics
 from streams.commands.frame import Failed
+from streams.gateway.apis import open_apis
 from streams.gateway.sources import open_sources
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
@@ -126,6 +127,7 @@ def rebuild(settings: Settings, *, allow_missing: bool) -> None:
 def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
     try:
         open_sources(settings, os.environ)
+        open_apis(settings, os.environ)
     except SettingsError as error:  # only the gateway needs the secrets, so elsewhere they may be missing
         click.echo(f"Warning: salesfloor gateway would not start: {error}", err=True)
     trouble = asyncio.run(_connect(settings)) if connect else []

@@ -16,6 +16,7 @@ class HubSpotRecord:
     """Of the record's last change."""
     properties: Mapping[str, str]
     associated: Mapping[str, str]
+    """Plural name of the other kind -> id, "" for none; what was not asked for is absent."""
     created: str
     account: str
 
@@ -48,7 +49,7 @@ class HubSpotRecord:
             if name in self.associated and not (
                 name == "contacts" and source.options["lead_object"] != "contact"
             ):
-                data[field] = self.associated[name]
+                data[field] = self.associated[name] or None
         if (owner := self.properties.get("hubspot_owner_id")) is not None:
             data["rep_id"] = source.rep(owner) if owner else None
         return data

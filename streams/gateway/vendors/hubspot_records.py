@@ -94,12 +94,12 @@ def _what(item: Object) -> tuple[str, str]:
 
 
 def _associated(item: Object) -> Mapping[str, str]:
-    """Return the first associated record of each kind: plural name -> id."""
+    """Return the first associated record of each kind, plural name -> id; "" where the record is said to have
+    none."""
     first: dict[str, str] = {}
     for name, found in object_at(item, "associations").items():
         results = list_at(as_object(found, name), "results")
-        if results:
-            first[name] = id_at(as_object(results[0], name), "id")
+        first[name] = id_at(as_object(results[0], name), "id") if results else ""
     return first
 
 
@@ -134,9 +134,9 @@ def _deal(found: HubSpotRecord, source: Source) -> list[Outcome]:
     elif "closedate" in properties:
         data["expected_close_on"] = None
     if "companies" in found.associated:
-        data["account_id"] = found.associated["companies"]
+        data["account_id"] = found.associated["companies"] or None
     if "contacts" in found.associated and kind_of("contact", source) is not None:
-        data["lead_id"] = found.associated["contacts"]
+        data["lead_id"] = found.associated["contacts"] or None
     return [found.event("updated", Form.SNAPSHOT, data)]
 
 
@@ -159,7 +159,7 @@ def _lead(found: HubSpotRecord, source: Source) -> list[Outcome]:
     """Steps that the record tells the time of become events of that time, the rest is a snapshot."""
     data = lead_fields(found.properties, source)
     if "companies" in found.associated:
-        data.setdefault("account_id", found.associated["companies"])
+        data.setdefault("account_id", found.associated["companies"] or None)
     outcomes: list[Outcome] = [found.event("updated", Form.SNAPSHOT, data)]
     for stage, step in source.lead_steps.items():
         name = f"hs_lifecyclestage_{stage}_date"
@@ -208,7 +208,7 @@ def _feedback(found: HubSpotRecord, source: Source) -> list[Outcome]:
         return [Skipped(SkipReason.NOT_WANTED)]
     data: dict[str, object] = {"kind": "nps", "score": float(decimal_of(properties["hs_value"], "hs_value"))}
     if "companies" in found.associated:
-        data["account_id"] = found.associated["companies"]
+        data["account_id"] = found.associated["companies"] or None
     answered = properties.get("hs_submission_timestamp", "")
     time_ms = time_ms_of(answered, "hs_submission_timestamp", source.zone) if answered else found.time_ms
     return [found.event("received", Form.SNAPSHOT, data, time_ms=time_ms)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.commands import records
+from streams.gateway.apis import Api, open_apis
 from streams.gateway.model import Source
 from streams.gateway.sources import open_sources
 from streams.settings import SettingsError, load_settings
@@ -17,6 +18,7 @@ HUBSPOT = {
 }
 
 
+TOKEN = {"api_token_env": '"HUBSPOT_TOKEN"'}
 LOOKING_UP = """
 [tables.body]
 [tables.people]
@@ -46,6 +48,10 @@ def opened(path: Path, **environ: str) -> dict[str, Source]:
     return open_sources(load_settings(path), environ)
 
 
+def opened_apis(path: Path, **environ: str) -> dict[str, Api]:
+    return open_apis(load_settings(path), environ)
+
+
 def test_source_has_the_vendors_defaults_under_its_own_maps(tmp_path: Path) -> None:
     own = {"stage_status": '{ "81234" = "won" }', "reps": '{ "910901" = "R-9" }', "account": '"62515"'}
     source = opened(written(tmp_path, {**HUBSPOT, **own}), HUBSPOT_SECRET="s3cret")["hubspot"]
@@ -63,7 +69,7 @@ def test_two_secrets_are_valid_while_one_is_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"kind": '"hubspt"'}, "'hubspot' kind = 'hubspt': is no kind of source; there is cloudevents, "),
+        ({"kind": '"hubspt"'}, "'hubspot' kind = 'hubspt': is no kind of source; there is "),
         ({"name": '"Hub Spot"'}, "name = 'Hub Spot'"),
         ({"name": '"events"'}, "POST /events"),
         ({"secrets": '["s3cret"]'}, "secrets: no such key; did you mean secret_"),
@@ -80,6 +86,11 @@ def test_two_secrets_are_valid_while_one_is_changed(tmp_path: Path) -> None:
         ({"topics": '["crm.deals"]'}, "is hubspot, which is not read from topics; kinds that can"),
         ({"topics": '["sales.deals"]'}, "names 'sales.deals', which is salesfloor's own"),
         ({"topics": '["crm deals"]'}, "names 'crm deals', which cannot be a Kafka topic"),
+        ({"api_base_url": '"https://api.example.com"'}, "and no token; set api_token_env or api_token_file"),
+        ({**TOKEN, "api_token_file": '"t"'}, "names api_token_env and api_token_file; keep one"),
+        ({**TOKEN, "api_base_url": '"http://api.example.com"'}, "is not an address of an API"),
+        ({**TOKEN, "api_base_url": '"https://me@api.example.com"'}, "is not an address of an API"),
+        ({**TOKEN, "kind": '"cloudevents"'}, "cloudevents is not fetched from; kinds that are: hubspot"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_the_fix(
@@ -140,3 +151,35 @@ def test_check_says_that_the_gateway_would_not_start(
     assert shown.out == "settings are fine\n"
     assert "Warning: salesfloor gateway would not start" in shown.err
     assert "HUBSPOT_SECRET is not set" in shown.err
+
+
+def test_api_of_a_source_with_a_token_is_the_vendors_own_unless_said(tmp_path: Path) -> None:
+    own = {**HUBSPOT, **TOKEN, "name": '"own"', "api_base_url": '"https://api.example.com/"'}
+    path = written(tmp_path, HUBSPOT | {"name": '"none"'}, {**HUBSPOT, **TOKEN}, own)
+    apis = opened_apis(path, HUBSPOT_TOKEN=" pat-1\n")
+    assert {name: api.base_url for name, api in apis.items()} == {
+        "hubspot": "https://api.hubapi.com",
+        "own": "https://api.example.com",
+    }
+    assert apis["own"].token() == "pat-1"
+    assert "pat-1" not in repr(apis)
+
+
+def test_token_in_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    (tmp_path / "api.token").write_text("first\n", encoding="utf-8")
+    api = opened_apis(written(tmp_path, {**HUBSPOT, "api_token_file": '"api.token"'}))["hubspot"]
+    assert api.token() == "first"
+    (tmp_path / "api.token").write_text("second\n", encoding="utf-8")
+    assert api.token() == "second"
+
+
+def test_missing_or_unfit_api_token_stops_the_gateway_and_is_not_said(tmp_path: Path) -> None:
+    path = written(tmp_path, {**HUBSPOT, **TOKEN}, {**HUBSPOT, "name": '"f"', "api_token_file": '"no"'})
+    with pytest.raises(SettingsError) as caught:
+        opened_apis(path, HUBSPOT_TOKEN="Bearer hunter2")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("[[sources]] 'hubspot' api_token_env: what HUBSPOT_TOKEN holds is no API token")
+    assert "/no' cannot be read: No such file" in second
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(SettingsError, match="HUBSPOT_TOKEN is not set"):
+        opened_apis(path)

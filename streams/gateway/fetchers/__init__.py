@@ -1,0 +1,8 @@
+"""The vendors whose records can be read back: kind of source -> its API. A line here for each."""
+
+from typing import Final
+
+from streams.gateway.fetchers import hubspot
+from streams.gateway.fetchers.model import Fetcher
+
+FETCHERS: Final[dict[str, Fetcher]] = {"hubspot": hubspot.FETCHER}
