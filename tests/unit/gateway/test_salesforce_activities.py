@@ -1,0 +1,89 @@
+"""Salesforce's tasks and calendar events: what counts, whose it is, and what needs the record."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from streams.gateway.model import Outcome, Skipped, SkipReason, Thin
+from tests.salesforce_told import AT_MS, DEAL, LEAD, OWNER, VENDOR, change, only, read
+
+TASK = "00T8d00001AbCdEEAV"
+
+
+def task(
+    kind: str = "CREATE", *, header: Mapping[str, Any] = {}, name: str = "Task", **values: Any
+) -> list[Outcome]:
+    told = {key: values.pop(key) for key in list(values) if key in ("options", "activity_kinds", "zone")}
+    return read(change(name, kind, ids=[TASK], header=header, **values), **told)
+
+
+def test_open_task_is_a_follow_up_due_until_its_day_ends() -> None:
+    zone = ZoneInfo("Asia/Kuala_Lumpur")
+    found = only(task(OwnerId=OWNER, WhatId=DEAL, Status="Not Started", ActivityDate="2025-03-10", zone=zone))
+    assert found.type == "sales.activity.updated"
+    assert found.data == {
+        "deal_id": DEAL,
+        "rep_id": OWNER,
+        "kind": "follow_up",
+        "due_at": "2025-03-10T15:59:59.999Z",
+    }
+
+
+def test_own_type_of_a_task_comes_before_salesforces_kind_of_it() -> None:
+    values: dict[str, Any] = {
+        "OwnerId": OWNER,
+        "WhoId": LEAD,
+        "TaskSubtype": "Call",
+        "Type": "Demo",
+        "Status": "Completed",
+    }
+    found = only(task(**values, activity_kinds={**VENDOR.activity_kinds, "Demo": "demo"}))
+    assert (found.type, found.data["kind"], found.data["lead_id"]) == (
+        "sales.activity.completed",
+        "demo",
+        LEAD,
+    )
+    assert task(**{**values, "Type": None, "TaskSubtype": "ListEmail"}) == [Skipped(SkipReason.NOT_WANTED)]
+
+
+def test_change_of_a_task_counts_only_where_the_channel_says_whose_it_is() -> None:
+    (thin,) = task("UPDATE", Status="Completed")
+    assert isinstance(thin, Thin)
+    assert (thin.op, thin.entity_id, thin.changed) == ("update", TASK, ("Status",))
+    header = {"changedFields": ["Status", "CallDisposition"]}
+    enriched: dict[str, Any] = {"OwnerId": OWNER, "WhatId": DEAL, "WhoId": None, "Subject": None}
+    found = only(task("UPDATE", header=header, Status="Completed", CallDisposition="No answer", **enriched))
+    assert found.type == "sales.activity.completed"
+    assert found.data == {"deal_id": DEAL, "rep_id": OWNER, "outcome": "no_answer"}
+    assert only(task("DELETE", **enriched)).type == "sales.activity.deleted"
+    (deleted,) = task("DELETE")
+    assert isinstance(deleted, Thin)
+
+
+def test_change_of_a_tasks_owner_needs_the_record() -> None:
+    (thin,) = task("UPDATE", OwnerId=OWNER)
+    assert isinstance(thin, Thin)
+
+
+def test_meeting_is_booked_or_when_entered_afterwards_held() -> None:
+    ahead: dict[str, Any] = {
+        "OwnerId": OWNER,
+        "StartDateTime": AT_MS + 3_600_000,
+        "EndDateTime": AT_MS + 5_400_000,
+    }
+    booked = only(task(name="Event", **ahead, DurationInMinutes=30))
+    assert (booked.type, booked.data["scheduled_at"]) == (
+        "sales.activity.scheduled",
+        "2025-03-05T11:45:12.000Z",
+    )
+    assert (booked.data["kind"], booked.data["duration_seconds"]) == ("meeting", 1800.0)
+    past: dict[str, Any] = {
+        "OwnerId": OWNER,
+        "StartDateTime": AT_MS - 7_200_000,
+        "EndDateTime": AT_MS - 3_600_000,
+    }
+    held = only(task(name="Event", **past))
+    assert (held.type, held.data["completed_at"]) == ("sales.activity.completed", "2025-03-05T09:45:12.000Z")
+    own = only(task(name="Event", **ahead, Result__c="No Show", options={"meeting_outcome": "Result__c"}))
+    assert (own.data["outcome"], own.data["completed_at"]) == ("no_show", "2025-03-05T10:45:12.000Z")
+    assert task(name="Event", **ahead, IsChild=True) == [Skipped(SkipReason.NOT_PRIMARY)]
