@@ -5,7 +5,7 @@ as the workers decode them.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET
 
 from streams.events import EntityKind, Event
+from streams.gateway.json_rows import fitted
 from streams.gateway.model import AsIs, Canonical, Delivery, Outcome, Skipped, Source, Thin, Unusable, Vendor
 from streams.gateway.placing import cloud_event
 from streams.gateway.reading import parse_json
+from streams.gateway.sources import shipped_map
 from streams.gateway.vendors import VENDORS
 from streams.publish_input import load_map
 from streams.routing import Routed, route
@@ -97,9 +99,12 @@ class Folder:
             told[name] = {**getattr(vendor, name), **told.get(name, {})}
         if "map" in told:
             told["mapping"] = load_map(str(self.path / told.pop("map")))
+        elif vendor.ships_map:
+            told["mapping"] = shipped_map(vendor.kind)
         zone = ZoneInfo(told.pop("zone", "UTC"))
         signatures = tuple(told.pop("signatures", vendor.signatures[:1]))
-        return Source(**{"name": self.name, **told}, zone=zone, signatures=signatures)
+        source = Source(**{"name": self.name, **told}, zone=zone, signatures=signatures)
+        return source if source.mapping is None else replace(source, mapping=fitted(source.mapping, source))
 
     def read(self, item: Item, *, received_ms: int = 0) -> list[Outcome]:
         """Return what the vendor's module makes of a sample."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from streams.column_rows import RowError, RowMapper
-from streams.columns import ColumnMap
+from streams.columns import ColumnMap, as_source
 from streams.events import Reason
 from streams.gateway.model import AsIs, Malformed, Outcome, Skipped, SkipReason, Source, Unusable
 from streams.gateway.reading import text_from
@@ -31,6 +32,30 @@ def with_origin(mapping: ColumnMap, kind: str, account: str) -> ColumnMap:
     if not mapping.source.startswith(_OWN_ORIGIN):
         return mapping
     return msgspec.structs.replace(mapping, source=f"/crm/{kind}/{account}")
+
+
+def fitted(mapping: ColumnMap, source: Source) -> ColumnMap:
+    """Return the map with what the source says of reps, stages, pipelines and currency on top of it, so that
+    these settings mean the same whatever reads the body."""
+    on_top: dict[str, Mapping[str, str]] = {
+        "rep_id": source.reps,
+        "status": source.stage_status,
+        "stage": source.stage_names,
+        "pipeline": source.pipeline_names,
+    }
+    events = []
+    for rule in mapping.events:
+        fields = dict(rule.fields)
+        for field, words in on_top.items():
+            if field in fields and words:
+                spec = as_source(fields[field])
+                fields[field] = msgspec.structs.replace(spec, values={**spec.values, **words})
+        if "currency" in fields and source.currency:
+            spec = as_source(fields["currency"])
+            if spec.default is UNSET:
+                fields["currency"] = msgspec.structs.replace(spec, default=source.currency)
+        events.append(msgspec.structs.replace(rule, fields=fields))
+    return msgspec.structs.replace(mapping, events=tuple(events))
 
 
 def outcomes_of(body: object, beside: Mapping[str, str], source: Source) -> list[Outcome]:

@@ -264,6 +264,8 @@ class Vendor:
     """Its deliveries may also be records of Kafka topics, `normalise` reads either."""
     needs_public_url: bool = False
     needs_map: bool = False
+    ships_map: bool = False
+    """True: a source that names no column map gets streams/gateway/maps/<kind>.toml."""
     signatures: tuple[str, ...] = ()
     """Versions there are; the first is what a source accepts unless it says otherwise."""
     options: Mapping[str, str] = field(default_factory=dict)

@@ -4,10 +4,12 @@ A secret's value is in no message.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
 from zoneinfo import ZoneInfo
 
-from streams.columns import ColumnMap, ColumnMapError, sources_of
-from streams.gateway.json_rows import with_origin
+from streams.columns import ColumnMap, ColumnMapError, parse_map, sources_of
+from streams.gateway.json_rows import fitted, with_origin
 from streams.gateway.model import Source
 from streams.gateway.vendors import VENDORS
 from streams.publish_input import InputError, load_map
@@ -35,7 +37,7 @@ def _source(told: SourceSettings, settings: Settings, environ: Mapping[str, str]
     for secret in secrets:
         if vendor.unfit_secret is not None and (wrong := vendor.unfit_secret(secret)):
             raise SettingsError(f"secret_env or secret_files: {wrong}")
-    return Source(
+    source = Source(
         name=told.name,
         kind=told.kind,
         account=told.account,
@@ -51,16 +53,23 @@ def _source(told: SourceSettings, settings: Settings, environ: Mapping[str, str]
         activity_kinds={**vendor.activity_kinds, **told.activity_kinds},
         lead_steps={**vendor.lead_steps, **told.lead_steps},
         options={**vendor.options, **told.options},
-        mapping=_mapping(told),
         topics=told.topics,
     )
+    mapping = _mapping(told)
+    return source if mapping is None else replace(source, mapping=fitted(mapping, source))
+
+
+def shipped_map(kind: str) -> ColumnMap:
+    """Return the column map that a kind of source brings along."""
+    text = (resources.files("streams.gateway") / "maps" / f"{kind}.toml").read_text(encoding="utf-8")
+    return parse_map(text, kind)
 
 
 def _mapping(told: SourceSettings) -> ColumnMap | None:
-    if not told.map:
+    if not told.map and not VENDORS[told.kind].ships_map:
         return None
     try:
-        mapping = load_map(told.map)
+        mapping = load_map(told.map) if told.map else shipped_map(told.kind)
     except (ColumnMapError, InputError) as error:
         raise SettingsError(f"map: {error}") from None
     if any(source.lookup for rule in mapping.events for source in sources_of(rule).values()):

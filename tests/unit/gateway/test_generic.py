@@ -4,13 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from streams.columns import parse_map
-from streams.gateway.json_rows import with_origin
+from streams.gateway.json_rows import fitted, with_origin
 from streams.gateway.model import (
     AsIs,
     Delivery,
@@ -92,6 +93,20 @@ def test_paths_reach_into_objects_and_lists_and_numbers_stay_exact() -> None:
 def test_null_clears_a_field_and_absent_leaves_it() -> None:
     (event,) = events({"id": "D", "changed": 1_763_134_927, "closes": None, "stage": {"name": "New"}})
     assert event["data"] == {"deal_id": "D", "status": "open", "expected_close_on": None}
+
+
+def test_what_the_source_says_of_reps_stages_and_currency_lies_on_top_of_the_map() -> None:
+    told = source(reps={"7": "ann"}, stage_status={"Lost": "open", "Signed": "won"}, currency="CHF")
+    mapped = replace(told, mapping=fitted(told.mapping, told)) if told.mapping else told
+    deals = [
+        {"id": "D", "changed": 1, "stage": {"name": name}, "owner": {"id": owner}}
+        for name, owner in (("Lost", 7), ("Signed", 8), ("Won", None))
+    ]
+    outcomes = VENDOR.normalise(delivery({"deals": deals}), mapped)
+    events = [json.loads(outcome.value)["data"] for outcome in outcomes if isinstance(outcome, AsIs)]
+    assert [event["status"] for event in events] == ["open", "won", "won"]
+    assert [event.get("rep_id") for event in events] == ["ann", "8", None]
+    assert {event["currency"] for event in events} == {"CHF"}
 
 
 def test_every_row_has_its_own_answer_and_none_repeats_a_value() -> None:
