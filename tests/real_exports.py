@@ -95,7 +95,7 @@ def olist_books(folder: Path, floor: Floor) -> Books:
         deal = closed.get(lead_id)
         won_ms = None if deal is None else _utc(deal["won_date"])
         rep = "" if deal is None else deal["sr_id"]
-        story = LeadStory(created_ms, won_ms is not None, (), floor)
+        story = LeadStory(created_ms, won_ms, (), floor)
         books.leads.append(Lead(rep, "", created_ms, None, won_ms, story))
         if won_ms is not None:
             books.deals.append(
