@@ -5,6 +5,7 @@ does; a change does only when the channel is enriched with WhatId, WhoId and Own
 """
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from streams.events import EntityKind
@@ -90,6 +91,7 @@ def _task(change: Change, data: dict[str, object], source: Source) -> list[Outco
 def _meeting(change: Change, data: dict[str, object], source: Source) -> list[Outcome]:
     """Salesforce has no field for whether a meeting took place; the option `meeting_outcome` may name an own
     one. One that had begun when it was entered is a meeting that was held."""
+    booking = dict(data)
     starts_ms, ends_ms = (change.moment(name, source) for name in ("StartDateTime", "EndDateTime"))
     if starts_ms is not None:
         data["scheduled_at"] = when(starts_ms)
@@ -100,11 +102,15 @@ def _meeting(change: Change, data: dict[str, object], source: Source) -> list[Ou
     outcome = _HELD.get(_word(change, own), "") if own and change.has(own) else ""
     if outcome:
         return [_done(change, data | {"outcome": outcome}, ends_ms or starts_ms)]
-    if change.op == "create" and starts_ms is not None:
-        if starts_ms <= change.time_ms:
-            return [_done(change, data | {"outcome": "held"}, ends_ms or starts_ms)]
+    entered_ms = change.time_ms if change.op == "create" else change.moment("CreatedDate", source)
+    if starts_ms is None or entered_ms is None or not change.whole:
+        return [change.event("updated", data)]
+    if starts_ms <= entered_ms:
+        return [_done(change, data | {"outcome": "held"}, ends_ms or starts_ms)]
+    if change.op == "create":
         return [change.event("scheduled", data)]
-    return [change.event("updated", data)]
+    booked = replace(change, time_ms=entered_ms).event("scheduled", booking, "booked", form=Form.PATCH)
+    return [booked, change.event("updated", data)]
 
 
 def _done(change: Change, data: dict[str, object], done_ms: int | None) -> Outcome:

@@ -1,5 +1,6 @@
 """What a change, a message or a record says of one Salesforce record in, the events it means out. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from streams.events import EntityKind
@@ -93,11 +94,24 @@ def _lead(change: Change, source: Source) -> list[Outcome]:
         outcomes.append(change.event(_ACTIONS[change.op], data))
         if step:
             outcomes.append(change.event(step, {}, "step"))
+    elif (converted_ms := _converted_ms(change, source)) is not None:
+        outcomes += _told(change.event("updated", data))
+        outcomes.append(replace(change, time_ms=converted_ms).event("converted", {}, "step", form=Form.PATCH))
     else:
         outcomes += _told(change.event(step or "updated", data))
     if change.has("ConvertedOpportunityId"):
         outcomes.append(_link(change))
     return outcomes
+
+
+def _converted_ms(change: Change, source: Source) -> int | None:
+    """Return when a lead that is told whole was converted: on its day, as early as can be, so that the exact
+    time wins wherever it was told; not before there was the lead."""
+    day = change.day("ConvertedDate", source)
+    if not change.whole or not change.flag("IsConverted") or day is None:
+        return None
+    created_ms = change.moment("CreatedDate", source) or 0
+    return min(max(day_starts_ms(day, source), created_ms), change.time_ms)
 
 
 def _link(change: Change) -> Canonical:

@@ -13,6 +13,7 @@ from streams.events import EntityKind, Reason
 from streams.gateway.model import Canonical, Malformed, Skipped, SkipReason, Thin, Unusable
 from streams.gateway.placing import cloud_event
 from streams.gateway.vendors.salesforce_ids import long_id, short_id
+from tests.crm_samples import ms
 from tests.salesforce_told import AT_MS, DEAL, LEAD, ORGANISATION, OWNER, VENDOR, change, only, read, source
 
 # --- wrappings ------------------------------------------------------------------------------------
@@ -296,6 +297,16 @@ def test_converted_lead_is_named_by_its_deal() -> None:
     assert only([lead]).data == {"deal_id": DEAL}
     assert (only([deal]).type, only([deal]).entity_id) == ("sales.deal.updated", DEAL)
     assert only([deal]).data == {"lead_id": LEAD}
+
+
+def test_lead_told_whole_was_converted_on_its_day_but_not_before_there_was_it() -> None:
+    assert VENDOR.record is not None
+    row = {"Id": LEAD, "IsConverted": True, "ConvertedDate": "2025-03-01", "LastModifiedDate": AT_MS}
+    for created, converted in ((None, "2025-03-01T00:00:00Z"), ("2025-03-01T09:30:00Z",) * 2):
+        updated, step = VENDOR.record("Lead", {**row, "LeadSource": "Web", "CreatedDate": created}, source())
+        assert only([updated]).type == "sales.lead.updated"
+        found = only([step])
+        assert (found.type, found.time_ms) == ("sales.lead.converted", ms(converted))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from streams.gateway.model import Outcome, Skipped, SkipReason, Thin
-from tests.salesforce_told import AT_MS, DEAL, LEAD, OWNER, VENDOR, change, only, read
+from tests.salesforce_told import AT_MS, DEAL, LEAD, OWNER, VENDOR, change, only, read, source
 
 TASK = "00T8d00001AbCdEEAV"
 
@@ -87,3 +87,18 @@ def test_meeting_is_booked_or_when_entered_afterwards_held() -> None:
     own = only(task(name="Event", **ahead, Result__c="No Show", options={"meeting_outcome": "Result__c"}))
     assert (own.data["outcome"], own.data["completed_at"]) == ("no_show", "2025-03-05T10:45:12.000Z")
     assert task(name="Event", **ahead, IsChild=True) == [Skipped(SkipReason.NOT_PRIMARY)]
+
+
+def test_meeting_read_back_was_booked_when_it_was_made() -> None:
+    assert VENDOR.record is not None
+    row = {"Id": TASK, "OwnerId": OWNER, "StartDateTime": AT_MS + 3_600_000, "LastModifiedDate": AT_MS}
+    made_ms = AT_MS - 60_000
+    booked, updated = VENDOR.record("Event", {**row, "CreatedDate": made_ms}, source())
+    assert (only([booked]).type, only([booked]).time_ms) == ("sales.activity.scheduled", made_ms)
+    assert only([booked]).data == {"rep_id": OWNER, "kind": "meeting"}
+    assert (only([updated]).type, only([updated]).data["scheduled_at"]) == (
+        "sales.activity.updated",
+        "2025-03-05T11:45:12.000Z",
+    )
+    held = only(VENDOR.record("Event", {**row, "CreatedDate": AT_MS, "StartDateTime": made_ms}, source()))
+    assert (held.type, held.data["outcome"]) == ("sales.activity.completed", "held")
