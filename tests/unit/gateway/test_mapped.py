@@ -2,15 +2,22 @@
 
 import hmac
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from streams.clock import ManualClock
+from streams.gateway.app import create_app
+from streams.gateway.ledger import Ledger
 from streams.gateway.model import (
     AsIs,
     Delivery,
     Malformed,
+    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -24,9 +31,10 @@ from streams.gateway.placing import place
 from streams.gateway.sources import open_sources, shipped_map
 from streams.gateway.vendors import VENDORS
 from streams.settings import SettingsError, load_settings
-from tests.crm_samples import FOLDER, Folder, folders
+from tests.crm_samples import FOLDER, Folder, folders, media_type, vectors
 
 NOW_MS = 1_763_134_929_000
+LATER_MS = 1_777_100_000_000  # after every payload that no signed time binds
 SHIPPING = sorted(kind for kind, vendor in VENDORS.items() if vendor.ships_map)
 BY_KIND = {folder.name: folder for folder in folders()}
 FORM = "application/x-www-form-urlencoded"
@@ -231,3 +239,44 @@ def test_number_with_a_thousands_mark_is_unusable_not_guessed() -> None:
     (outcome,) = folder.vendor.normalise(delivery(body), folder.source())
     assert isinstance(outcome, Unusable)
     assert "48" not in outcome.detail
+
+
+# --- over HTTP ------------------------------------------------------------------------------------
+
+
+class RecordingSender:
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.ready = True
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        self.sent += records
+
+
+def sendable(kind: str) -> dict[str, Any]:
+    return next(
+        vector
+        for folder, vector in vectors()
+        if folder.name == kind and vector["valid"] and "body_file" in vector
+    )
+
+
+@pytest.mark.parametrize("kind", SHIPPING)
+async def test_signed_payload_posted_to_its_door_is_produced_and_a_strangers_is_not(kind: str) -> None:
+    vector = sendable(kind)
+    body = (FOLDER / kind / vector["body_file"]).read_bytes()
+    address, _, query = vector.get("url", "https://hooks.example.com/x").partition("?")
+    headers = {"Content-Type": media_type(vector["body_file"]), **vector["headers"]}
+    source = BY_KIND[kind].source(vector["body_file"], secrets=(vector["secret"],), public_url=address)
+    stranger = replace(source, name="stranger", secrets=("11" * 16,))
+    sender, clock = RecordingSender(), ManualClock(vector.get("now_unix", LATER_MS // 1000) * 1000)
+    app = create_app(
+        sender, clock, token=None, retention_ms=LATER_MS, sources=[source, stranger], ledger=Ledger()
+    )
+    async with TestClient(TestServer(app)) as client:
+        refused = await client.post(f"/hooks/stranger?{query}", data=body, headers=headers)
+        assert (refused.status, sender.sent) == (401, [])
+        taken = await client.post(f"/hooks/{kind}?{query}", data=body, headers=headers)
+        assert taken.status == 200, await taken.text()
+    (record,) = sender.sent
+    assert record.topic != "sales.dead-letters", record.headers
