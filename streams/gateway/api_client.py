@@ -38,6 +38,7 @@ class Trouble(StrEnum):
     KAFKA = "kafka_away"
     FULL = "queue_full"
     RECONCILE = "reconcile"  # not one record but all of a kind: only an import can do that
+    DELETED = "deleted"  # gone from the API, and only its last values would say where it belonged
     UNEXPECTED = "unexpected"  # our own fault
 
 
@@ -76,7 +77,8 @@ class ApiClient:
                 timeout=aiohttp.ClientTimeout(total=limit_seconds),
             ) as response:
                 if not (200 <= response.status < 300 or response.status in call.also):
-                    raise self._failure(call, response.status, response.headers)
+                    used_up = await self._used_up(response)
+                    raise self._failure(call, 429 if used_up else response.status, response.headers)
                 return Reply(response.status, _parsed(await _read(response)))
         except TimeoutError:
             raise FetchFailed(Trouble.TIMEOUT, f"no answer within {limit_seconds:.0f} s") from None
@@ -88,12 +90,16 @@ class ApiClient:
             token = self._api.token()
         except SettingsError as error:
             raise FetchFailed(Trouble.TOKEN, str(error)) from None
-        shown = f"{self._fetcher.scheme} {token}" if self._fetcher.header == "Authorization" else token
         return {
-            self._fetcher.header: shown,
+            "Authorization": f"{self._fetcher.scheme} {token}",
             "Accept": "application/json",
             "Content-Type": "application/json",
         }
+
+    async def _used_up(self, response: aiohttp.ClientResponse) -> bool:
+        """Some vendors say "too many" as a refusal, with a word for it in the body."""
+        word = self._fetcher.exhausted
+        return bool(word) and response.status == 403 and word in await _read(response)
 
     def _failure(self, call: Call, status: int, headers: Mapping[str, str]) -> FetchFailed:
         what = f"{call.method} {call.path.partition('?')[0]} was answered {status}"

@@ -87,6 +87,8 @@ class SourceFetcher:
         """Ask for a record; returns at once. This is the clerk's `Fetch`."""
         if not thin.entity_id:
             self._gave_up([thin], Trouble.RECONCILE, "a whole kind cannot be fetched; import it by a file")
+        elif thin.op == "delete" and not self._fetcher.reads_deleted:
+            self._gave_up([thin], Trouble.DELETED, f"the API does not tell of a deleted {thin.object}")
         elif not self._queue.put(thin, self._loop.time()):
             self._gave_up([thin], Trouble.FULL, f"{len(self._queue)} records wait already")
         self._counted()

@@ -2,7 +2,11 @@
 
 from typing import Final
 
-from streams.gateway.fetchers import hubspot
+from streams.gateway.fetchers import hubspot, salesforce, zoho
 from streams.gateway.fetchers.model import Fetcher
 
-FETCHERS: Final[dict[str, Fetcher]] = {"hubspot": hubspot.FETCHER}
+FETCHERS: Final[dict[str, Fetcher]] = {
+    "hubspot": hubspot.FETCHER,
+    "salesforce": salesforce.FETCHER,
+    "zoho": zoho.FETCHER,
+}

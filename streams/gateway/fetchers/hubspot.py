@@ -111,4 +111,5 @@ FETCHER: Final = Fetcher(
     # Of the smallest plan; other private apps of the account have limits of their own.
     limit=Limit(requests=100, seconds=10.0),
     base_url="https://api.hubapi.com",
+    reads_deleted=True,
 )

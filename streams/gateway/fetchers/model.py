@@ -64,5 +64,7 @@ class Fetcher:
     """ "" where every customer has an address of his own; the source then names it."""
     scheme: str = "Bearer"
     """The word before the token in the Authorization header."""
-    header: str = "Authorization"
-    """Where the token is shown; in any other header than Authorization it stands alone."""
+    reads_deleted: bool = False
+    """Whether it can find what the vendor keeps of deleted records."""
+    exhausted: bytes = b""
+    """What a body of a 403 holds when not the token but the account's allowance of calls is what lacks."""
