@@ -188,11 +188,20 @@ def _words(words: str | tuple[str, ...]) -> tuple[str, ...]:
 def _decimal(text: str, table: Table) -> Decimal:
     plain = text.replace("\u00a0", "").replace(" ", "")
     if table.thousands_mark:
-        plain = plain.replace(table.thousands_mark, "")
+        plain = _ungrouped(plain, table)
     number = Decimal(plain.replace(table.decimal_mark, "."))
     if not number.is_finite():
         raise ValueError("not finite")
     return number
+
+
+def _ungrouped(text: str, table: Table) -> str:
+    """Take the marks between groups out. The last group has three digits: 12,50 is no 1250 written oddly."""
+    whole, mark, fraction = text.partition(table.decimal_mark)
+    first, *groups = whole.split(table.thousands_mark)
+    if groups and not (first and len(groups[-1]) == 3 and all(len(group) in (2, 3) for group in groups)):
+        raise ValueError("digits are not in groups of thousands")
+    return "".join((first, *groups, mark, fraction))
 
 
 def _whole(number: Decimal) -> int:

@@ -25,6 +25,8 @@ from streams.publish_input import load_map
 from streams.routing import Routed, route
 
 FOLDER = Path(__file__).parent / "crm"
+RECEIVED_MS = 1_800_000_000_000
+"""When a sample arrives; senders that name no time are believed to mean this one."""
 Item = dict[str, Any]
 
 _KINDS = {
@@ -106,7 +108,7 @@ class Folder:
         source = Source(**{"name": self.name, **told}, zone=zone, signatures=signatures)
         return source if source.mapping is None else replace(source, mapping=fitted(source.mapping, source))
 
-    def read(self, item: Item, *, received_ms: int = 0) -> list[Outcome]:
+    def read(self, item: Item, *, received_ms: int = RECEIVED_MS) -> list[Outcome]:
         """Return what the vendor's module makes of a sample."""
         file = item["file"]
         body = (self.path / file).read_bytes()

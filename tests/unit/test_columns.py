@@ -103,6 +103,19 @@ def test_numbers_with_other_marks_are_read_as_the_table_says() -> None:
     assert data_of(mapping, {"c": "1.234.567,89"}) == {"amount": "1234567.89"}
 
 
+@pytest.mark.parametrize("cell", ["12,50", "1,2345", ",500", "1,2,345", "1,000,00", "1.5,000"])
+def test_marks_that_part_no_thousands_are_not_taken_for_such(cell: str) -> None:
+    mapping = one_rule('amount = "c"', table='thousands_mark = ","')
+    with pytest.raises(RowError, match="is not a number"):
+        data_of(mapping, {"c": cell})
+
+
+def test_thousands_and_lakhs_are_read() -> None:
+    mapping = one_rule('amount = "c"', table='thousands_mark = ","')
+    for cell, amount in (("12,500.00", "12500.00"), ("12,34,567", "1234567"), ("1250", "1250")):
+        assert data_of(mapping, {"c": cell}) == {"amount": amount}
+
+
 def test_words_for_nothing_count_as_an_empty_cell() -> None:
     mapping = one_rule('stage = "c"', table='empty = ["NULL", "n/a"]')
     assert data_of(mapping, {"c": "n/a"}) == {}
