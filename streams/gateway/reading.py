@@ -21,7 +21,7 @@ _DIGITS_MAX = 40
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_FAR_MS = 253_402_300_799_000  # the last second that a date can say
+_FAR_MS = 253_402_214_400_000  # a day before the last that a date can say, so that every zone can say it
 
 
 def text_of(delivery: Delivery) -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from streams.events import EntityKind
-from streams.gateway.model import Canonical, Form, Source, Thin, ThinOp
+from streams.events import EntityKind, Reason
+from streams.gateway.model import Canonical, Form, Source, Thin, ThinOp, Unreadable
 from streams.gateway.reading import day_of, decimal_of, flag_of, percent_of, text_from, time_ms_of, when
 from streams.gateway.vendors.salesforce_ids import QUEUE, long_id, short_id
 from streams.rfc3339 import EPOCH, MILLISECOND, to_ms
+from streams.wire_form import EARLIEST_DAY, LATEST_DAY
 
 Values = Mapping[str, object]
 """Salesforce's field -> value; the part of a compound field is "BillingAddress.Country"."""
@@ -73,7 +74,7 @@ class Change:
         return flag_of(self.values[name], name) if self.has(name) else None
 
     def day(self, name: str, source: Source) -> date | None:
-        return day_of(self.values[name], name, source.zone) if self.has(name) else None
+        return _day(self.values[name], name, source) if self.has(name) else None
 
     def moment(self, name: str, source: Source) -> int | None:
         return time_ms_of(self.values[name], name, source.zone) if self.has(name) else None
@@ -106,8 +107,15 @@ def _start(value: object, name: str, source: Source) -> object:
     """A time, or the beginning of a day."""
     text = text_from(value, name)
     if len(text) == len("2025-01-31"):
-        return when(day_starts_ms(day_of(text, name, source.zone), source))
+        return when(day_starts_ms(_day(text, name, source), source))
     return _time(value, name, source)
+
+
+def _day(value: object, name: str, source: Source) -> date:
+    day = day_of(value, name, source.zone)
+    if not EARLIEST_DAY <= day <= LATEST_DAY:
+        raise Unreadable(Reason.BAD_TIME, f"{name} is no day of this age")
+    return day
 
 
 def rep_of(owner: str, source: Source) -> str | None:
@@ -137,7 +145,7 @@ _DEAL: Final[Table] = {
     "Amount": ("amount", lambda value, name, _source: decimal_of(value, name)),
     "CurrencyIsoCode": ("currency", lambda value, name, _source: text_from(value, name).upper() or None),
     "Probability": ("probability", lambda value, name, _source: float(percent_of(value, name))),
-    "CloseDate": ("expected_close_on", lambda value, name, source: day_of(value, name, source.zone)),
+    "CloseDate": ("expected_close_on", lambda value, name, source: _day(value, name, source)),
     "StageName": ("stage", lambda value, name, source: source.stage(text_from(value, name)) or None),
     "AccountId": ("account_id", _record_id),
     "OwnerId": ("rep_id", _owner),

@@ -76,6 +76,8 @@ def test_day_at_midnight_utc_is_that_day_and_any_other_time_is_the_zones() -> No
     assert day_of("2025-12-19", "closes", BERLIN) == date(2025, 12, 19)
     assert day_of("1766102400000", "closes", ZoneInfo("America/New_York")) == date(2025, 12, 19)
     assert day_of("2025-12-18T23:30:00Z", "closes", BERLIN) == date(2025, 12, 19)
+    last = str(time_ms_of("9999-12-31", "closes", ZoneInfo("UTC")))
+    assert day_of(last, "closes", ZoneInfo("Pacific/Kiritimati")) == date(9999, 12, 31)
 
 
 def test_flags_are_words_or_booleans() -> None:

@@ -3,16 +3,29 @@
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.clock import ManualClock
 from streams.gateway.app import create_app
-from streams.gateway.model import Delivery, Malformed, Outcome, Outgoing, Refusal, Unusable, Verified
-from streams.gateway.placing import cloud_event
+from streams.gateway.model import (
+    Canonical,
+    Delivery,
+    Malformed,
+    Outcome,
+    Outgoing,
+    Refusal,
+    Unusable,
+    Verified,
+)
+from streams.gateway.placing import cloud_event, place
 from streams.gateway.sender import KafkaAway
 from tests.salesforce_told import AT_MS, DEAL, ORGANISATION, VENDOR, only, source
 
@@ -43,6 +56,36 @@ def posted(body: bytes, url: str = "", **told: Any) -> Verified | Refusal:
 def message(body: bytes, received_ms: int = AT_MS + 9000, **told: Any) -> list[Outcome]:
     delivery = Delivery("POST", "", {}, "text/xml", body, received_ms)
     return list(VENDOR.normalise(delivery, source(**told)))
+
+
+FIELDS = (
+    "Id", "Amount", "CloseDate", "CreatedDate", "IsClosed", "IsDeleted", "IsWon", "LastModifiedDate",
+    "ActivityDate", "OwnerId", "Probability", "StageName", "Status", "IsConverted", "ConvertedDate", "WhoId",
+    "StartDateTime", "Type",
+)  # fmt: skip
+TEXTS = st.sampled_from(
+    ["", "-1", "1e999", "9" * 400, "2025-13-01", "true", "0001-01-01", "9999-12-31", "9999-12-31T23:59:59Z"]
+)
+
+
+@settings(max_examples=80)
+@given(
+    values=st.dictionaries(
+        st.sampled_from(FIELDS),
+        TEXTS | st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), max_size=8),
+    ),
+    kind=st.sampled_from(["Opportunity", "Lead", "Account", "Task", "Event", "Case", ""]),
+)
+def test_whatever_a_field_holds_a_message_has_an_answer(values: Mapping[str, str], kind: str) -> None:
+    told = "".join(f"<sf:{name}>{escape(text)}</sf:{name}>" for name, text in values.items())
+    body = envelope(told).replace(b"sf:Opportunity", f"sf:{kind}".encode())
+    try:
+        outcomes = message(body, zone=ZoneInfo("Asia/Kuala_Lumpur"))
+    except Malformed:
+        return  # a character that XML has no place for
+    for outcome in outcomes:
+        if isinstance(outcome, Canonical):
+            place(outcome, source(), now_ms=AT_MS, oldest_ms=0)
 
 
 @pytest.mark.parametrize(
