@@ -2,16 +2,21 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from streams.clock import ManualClock
 from streams.events import Reason
+from streams.gateway.app import create_app
 from streams.gateway.model import (
     Canonical,
     Delivery,
     Outcome,
+    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -23,6 +28,7 @@ from streams.gateway.model import (
     Verified,
 )
 from streams.gateway.placing import cloud_event
+from streams.gateway.sender import KafkaAway
 from streams.gateway.vendors import VENDORS
 
 VENDOR = VENDORS["pipedrive"]
@@ -210,6 +216,7 @@ def test_amounts_are_exact_and_names_are_those_of_the_settings() -> None:
         ({"status": "lost", "close_time": "2026-02-01T08:00:00Z"}, None, "2026-02-01T08:00:00.000Z"),
         ({"status": "lost", "lost_time": None}, {"status": "open"}, AT),
         ({"status": "won"}, {"title": "before"}, "absent"),
+        ({"status": "won"}, {"status": "won", "title": "before"}, "absent"),
         ({"status": "open"}, {"status": "won"}, None),
     ],
 )
@@ -397,3 +404,47 @@ def test_record_read_back_is_the_state_at_its_last_change() -> None:
     assert (found.type, found.entity_id, found.time_ms) == ("sales.deal.updated", "7", AT_MS)
     with pytest.raises(Unreadable):
         VENDOR.record("deal", {"data": {"id": 7}}, source())
+
+
+# --- over HTTP ------------------------------------------------------------------------------------
+
+
+class Producer:
+    ready = True
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+        self.away = False
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if self.away:
+            raise KafkaAway("down")
+        self.topics += [record.topic for record in records]
+
+
+async def test_door_refuses_nothing_but_strangers_and_asks_to_come_again_when_kafka_is_away() -> None:
+    producer = Producer()
+    app = create_app(
+        producer,
+        ManualClock(AT_MS),
+        token=None,
+        retention_ms=10**12,
+        sources=[source(secrets=("user:pass",), account="9")],
+    )
+    wanted = json.dumps(v2("change", "deal", DEAL)).encode()
+    unwanted = json.dumps(v2("create", "note", {"id": 7})).encode()
+    other = json.dumps(v2("change", "deal", DEAL, company_id="10")).encode()
+    negative = json.dumps(v2("change", "deal", {**DEAL, "value": -1})).encode()
+    known = {"Authorization": shown(b"user:pass"), "Content-Type": "application/json"}
+    async with TestClient(TestServer(app)) as client:
+
+        async def status(body: bytes, **more: str) -> int:
+            async with client.post("/hooks/pd", data=body, headers={**known, **more}) as response:
+                return response.status
+
+        assert [await status(body) for body in (wanted, unwanted, other, negative, b"{", b"[]")] == [200] * 6
+        assert producer.topics == ["sales.deals", *["sales.dead-letters"] * 3]
+        assert await status(wanted, Authorization=shown(b"user:other")) == 401
+        producer.away = True
+        assert await status(wanted) == 503
+        assert await status(unwanted) == 200

@@ -1,22 +1,26 @@
 """Zoho beyond the samples: tokens and headers, what must be fetched, maps that guess nothing, records."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from streams.clock import ManualClock
 from streams.columns import parse_map
 from streams.events import Reason
+from streams.gateway.app import create_app
 from streams.gateway.model import (
     AsIs,
     Canonical,
     Delivery,
     Malformed,
     Outcome,
+    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -478,3 +482,46 @@ def test_records_of_other_kinds_are_skipped_and_an_answer_must_be_a_list() -> No
     assert VENDOR.record is not None
     with pytest.raises(Unreadable):
         VENDOR.record("Deals", {"data": 5}, source())
+
+
+# --- over HTTP ------------------------------------------------------------------------------------
+
+
+class Producer:
+    ready = True
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        self.sent += records
+
+
+async def test_one_door_takes_notifications_and_workflows_and_keeps_what_it_cannot_read() -> None:
+    producer = Producer()
+    app = create_app(
+        producer,
+        ManualClock(AT_MS),
+        token=None,
+        retention_ms=10**12,
+        sources=[source(mapping=parse_map(MAP, "test"))],
+    )
+    changed = json.dumps(notice("Deals", "update", {"Amount": 5}, ["Amount"])).encode()
+    screen = json.dumps({**BODY, "closing_date": "12.11.2025"}).encode()
+    async with TestClient(TestServer(app)) as client:
+
+        async def status(body: bytes, secret: str = "") -> int:
+            headers = {"Content-Type": "application/json"}
+            if secret:
+                headers["Authorization"] = f"Bearer {secret}"
+            async with client.post("/hooks/zoho", data=body, headers=headers) as response:
+                return response.status
+
+        assert await status(changed) == 200
+        assert await status(json.dumps(BODY).encode(), TOKEN) == 200
+        assert await status(screen, TOKEN) == 200
+        assert await status(json.dumps(BODY).encode()) == 401
+        assert await status(json.dumps(BODY).encode(), "another") == 401
+        assert await status(changed.replace(TOKEN.encode(), b"another")) == 401
+    assert [record.topic for record in producer.sent] == ["sales.deals", "sales.deals", "sales.dead-letters"]
+    assert producer.sent[2].value == screen
