@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum, auto
+from functools import cache
 from zoneinfo import available_timezones
 
 import msgspec
@@ -277,8 +278,12 @@ def _check_source(source: Source, mapping: ColumnMap, place: str) -> None:
             raise ColumnMapError(f'{place}: table {table!r} has no key; add `key = "…"` to [tables.{table}]')
 
 
+# Listing the zones reads hundreds of files, and every source of a map may name one.
+_zones = cache(available_timezones)
+
+
 def _check_zone(zone: str, place: str) -> None:
-    if zone and zone not in available_timezones():
+    if zone and zone not in _zones():
         raise ColumnMapError(f"{place}: {zone!r} is not an IANA zone; use a name such as 'Europe/Berlin'")
 
 
