@@ -22,7 +22,6 @@ from streams.gateway.ledger import Fate
 from streams.gateway.model import (
     Delivery,
     Malformed,
-    Outcome,
     SkipReason,
     Source,
     Unreadable,
@@ -100,27 +99,29 @@ class Intake:
 
     async def _take_one(self, delivery: Delivery) -> None:
         original = replace(delivery, body=delivery.body[:_KEPT_BYTES_MAX])
-        outcomes, why = self._read(delivery)
-        if why is None:
-            await self._clerk.take(outcomes, self._source, original=original)
-            return
-        await self._clerk.keep(original, self._source, why, None)
-        self._clerk.note(self._source, Fate.DEAD_LETTER, why.reason, detail=why.detail)
+        why = await self._give(delivery, original)
+        if why is not None:
+            await self._clerk.keep(original, self._source, why, None)
+            self._clerk.note(self._source, Fate.DEAD_LETTER, why.reason, detail=why.detail)
 
-    def _read(self, delivery: Delivery) -> tuple[Sequence[Outcome], Unusable | None]:
-        """Return what the record says, or why it cannot be read."""
+    async def _give(self, delivery: Delivery, original: Delivery) -> Unusable | None:
+        """Return why the record gave no events, where the next try would not change that."""
         if (size := len(delivery.body)) > RECORD_BYTES_MAX:
             detail = f"{size} bytes, at most {RECORD_BYTES_MAX} are read; the letter holds its beginning"
-            return (), Unusable(Reason.TOO_LARGE, detail)
+            return Unusable(Reason.TOO_LARGE, detail)
         try:
-            return self._vendor.normalise(delivery, self._source), None
+            outcomes = self._vendor.normalise(delivery, self._source)
+            await self._clerk.take(outcomes, self._source, original=original)
+        except KafkaAway:
+            raise
         except Unreadable as error:
-            return (), error.unusable
+            return error.unusable
         except Malformed as error:
-            return (), Unusable(Reason.MALFORMED, f"{error}; have the connector write JSON")
-        except Exception as error:
+            return Unusable(Reason.MALFORMED, f"{error}; have the connector write JSON")
+        except Exception as error:  # one record must not hold up its topic for ever
             log.exception(fields("a record could not be read", source=self._source.name, **delivery.origin))
-            return (), Unusable(Reason.MALFORMED, f"unexpected {type(error).__name__} while reading")
+            return Unusable(Reason.MALFORMED, f"unexpected {type(error).__name__} while reading")
+        return None
 
     def _is_empty(self, record: ConsumerRecord) -> bool:
         """A tombstone, which compacted topics need, is no change of the CRM."""

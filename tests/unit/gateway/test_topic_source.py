@@ -12,7 +12,7 @@ from streams.clock import ManualClock
 from streams.gateway import topic_source
 from streams.gateway.clerk import Clerk
 from streams.gateway.ledger import Ledger
-from streams.gateway.model import Delivery, Outcome, Outgoing, Source, Vendor
+from streams.gateway.model import Canonical, Delivery, Normalise, Outcome, Outgoing, Source, Vendor
 from streams.gateway.sender import KafkaAway
 from streams.gateway.topic_source import Intake
 from tests.salesforce_told import AT_MS, VENDOR, change, source
@@ -83,12 +83,18 @@ async def test_one_wrong_record_in_a_list_is_a_dead_letter_and_the_rest_is_taken
     assert sent[1].value == value
 
 
-async def test_fault_while_reading_a_record_costs_only_that_record(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(delivery: Delivery, _source: Source) -> list[Outcome]:
-        raise ZeroDivisionError
+def fails(_delivery: Delivery, _source: Source) -> list[Outcome]:
+    raise ZeroDivisionError
 
+
+def cannot_be_written(_delivery: Delivery, _source: Source) -> list[Outcome]:
+    return [Canonical("sales.deal.updated", "D-1", AT_MS, {"amount": object()}, ())]
+
+
+@pytest.mark.parametrize("broken", [fails, cannot_be_written])
+async def test_fault_of_ours_costs_only_the_record_it_is_about(
+    broken: Normalise, caplog: pytest.LogCaptureFixture
+) -> None:
     sender = RecordingSender()
     clerk = Clerk(sender, ManualClock(AT_MS), Ledger())
     vendor = Vendor(kind="salesforce", verify=VENDOR.verify, normalise=broken)
