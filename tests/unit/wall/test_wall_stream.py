@@ -307,7 +307,8 @@ async def test_the_second_week_of_ticks_leaves_nothing_behind(monkeypatch: pytes
         for step in range(2 * week):
             reading = floor.stream.join(floor.stream.rules.boards[step % 2])
             deal = f"D-{step}"
-            floor.turns.waiting = [win(f"{deal}-{each}", closed_ms=floor.now_ms) for each in range(20)]
+            closed_ms = floor.now_ms + 3 * HOUR_MS
+            floor.turns.waiting = [win(f"{deal}-{each}", closed_ms=closed_ms) for each in range(20)]
             floor.turns.waiting.append(DealTurn("reverted", f"D-{step - 1}-0"))
             floor.alerts.now = [FiringAlert("Fell", "warning", deal, "", {}, step)] if step % 3 else []
             await floor.tick((*ROWS, *won(ANN, floor.now_ms, 100 + step)), after_ms=3 * HOUR_MS)
