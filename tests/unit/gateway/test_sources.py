@@ -90,7 +90,7 @@ def test_two_secrets_are_valid_while_one_is_changed(tmp_path: Path) -> None:
         ({**TOKEN, "api_token_file": '"t"'}, "names api_token_env and api_token_file; keep one"),
         ({**TOKEN, "api_base_url": '"http://api.example.com"'}, "is not an address of an API"),
         ({**TOKEN, "api_base_url": '"https://me@api.example.com"'}, "is not an address of an API"),
-        ({**TOKEN, "kind": '"salesforce"'}, "is salesforce, where each customer has an address; set api_base"),
+        ({**TOKEN, "kind": '"salesforce"'}, "where each customer has an address; set api_base_url"),
         ({**TOKEN, "kind": '"cloudevents"'}, "cloudevents is not fetched from; kinds that are: hubspot"),
     ],
 )
