@@ -12,7 +12,7 @@ that does not await sees one instant.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
@@ -22,11 +22,11 @@ from streams.joins.base import FactChange
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.slot_board import CellIndex, Difference, SlotBoard
-from streams.stores.base import BoardChange, SlotStore, StoreUnavailable
+from streams.stores.base import BoardChange, Mark, SlotStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-# Marks of all slots are compared this often, in case a notice got lost without a sign.
+# Marks of all slots are compared this often: a notice may get lost without a sign, and a claim gives none.
 CHECK_SECONDS = 3.0
 RETRY_SECONDS, RETRY_MAX_SECONDS = 0.2, 5.0
 
@@ -134,9 +134,26 @@ class BoardFollower:
                 await self._take(change)
 
     async def _check_forever(self) -> None:
+        behind: dict[int, Mark] = {}
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            await self.load()
+            behind = await self._check(behind)
+
+    async def _check(self, behind: Mapping[int, Mark]) -> dict[int, Mark]:
+        """Read boards again that were behind the store at the last check and have not moved since.
+
+        One that is behind and moves has notices under way, and a gap between them shows by itself. Reading
+        it whole would put it further behind: a floor in full flow then does nothing else.
+        """
+        still: dict[int, Mark] = {}
+        for number, slot in enumerate(self._slots):
+            if not slot.loaded or behind.get(number) == slot.mark:
+                async with self._lock:
+                    await self._compare(number)
+            elif await self._store.read_mark(number) != slot.mark:
+                still[number] = slot.mark
+            self.last_contact_monotonic = time.monotonic()
+        return still
 
     async def _take(self, change: BoardChange) -> None:
         self.last_contact_monotonic = time.monotonic()

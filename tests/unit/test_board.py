@@ -10,7 +10,7 @@ from metrics.panes import FINEST, Cell, FeedState, PaneReader
 from streams import board
 from streams.board import BoardFollower
 from streams.layout import SlotFacts
-from streams.stores.base import Board, StoreUnavailable
+from streams.stores.base import Board, BoardChange, StoreUnavailable
 from streams.stores.memory import MemoryStore
 from tests.boards import Writer, sums_of_log
 from tests.simulation.virtual_time import LoopTime, run_virtually
@@ -173,6 +173,42 @@ class CountingStore(MemoryStore):
     async def read_board(self, slot: int) -> Board:
         self.boards_read += 1
         return await super().read_board(slot)
+
+
+class LateStore(CountingStore):
+    """Tells each change two seconds after the one before, as a follower without time would hear them."""
+
+    @asynccontextmanager
+    async def follow(self) -> AsyncIterator[AsyncIterator[BoardChange]]:
+        async with super().follow() as changes:
+            yield self._late(changes)
+
+    async def _late(self, changes: AsyncIterator[BoardChange]) -> AsyncIterator[BoardChange]:
+        async for change in changes:
+            await asyncio.sleep(2)
+            yield change
+
+
+@virtually
+async def test_a_follower_that_is_behind_works_off_the_changes_and_reads_no_board_again() -> None:
+    store = LateStore(version="v1")
+    writer = await Writer.of(store, 0)
+    async with following(store, 1) as follower:
+        read_at_first = store.boards_read
+        for offset in range(1, 31):
+            await writer.commit(offset, {(A, offset): {1: 1}})
+        await until(lambda: follower.state().offsets == {"sales.deals": {0: 30}})
+        assert store.boards_read == read_at_first
+
+
+@virtually
+async def test_a_change_that_nobody_told_of_is_found_in_the_silence_after_it() -> None:
+    store = MemoryStore(version="v1")
+    writer = await Writer.of(store, 0)
+    async with following(store, 1) as follower:
+        store.spoil_notices(lambda _change: [])
+        await writer.commit(1, {(A, 5): {1: 1}})
+        await until(lambda: follower.state().offsets == {"sales.deals": {0: 1}})
 
 
 @virtually
