@@ -1,13 +1,15 @@
 """A `PaneReader` in, the current snapshot and its rendered gauges out, once per tick. Serves no HTTP.
 
 A tick reads the panes in one step (no await between), computes in a thread, and swaps the result in.
-Between two ticks every scrape gets the same bytes.
+Ticks come every `tick_ms`, and in between as soon as panes changed, where computing is cheap enough.
+Scrapes are rendered every `tick_ms`; between two renderings each gets the same bytes.
 """
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final, Literal
 
 from metrics.beside import BesideReport, BesideRules, BesideTaker
@@ -21,6 +23,10 @@ from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Sna
 from metrics.target_gauges import target_gauges
 
 _MS_PER_SECOND: Final = 1000
+_LOOK_SECONDS: Final = 0.05
+_REST_SECONDS_MIN: Final = 0.2
+_RESTS: Final = 3
+"""Before a tick between the ticks, computing rests so many times as long as it took: a quarter of a core."""
 NOTHING_BESIDE: Final = BesideRules()
 
 
@@ -127,6 +133,7 @@ class SnapshotService:
 
         Rendering gets at most half of the time: on a huge floor scrapes grow older, not the snapshot.
         """
+        tick_seconds = self._tick_ms / _MS_PER_SECOND
         render_from = 0.0
         while not stop.is_set():
             tick_began = time.monotonic()
@@ -137,12 +144,25 @@ class SnapshotService:
                 self._next_tick = asyncio.Event()
             if (began := time.monotonic()) >= render_from:
                 await asyncio.to_thread(self._scrapes.render_ahead)
-                render_from = 2 * time.monotonic() - began
-            spent = time.monotonic() - tick_began
-            try:
-                await asyncio.wait_for(stop.wait(), max(self._tick_ms / _MS_PER_SECOND - spent, spent))
-            except TimeoutError:
-                continue
+                ended = time.monotonic()
+                render_from = max(tick_began + tick_seconds, ended + (ended - began))
+            ended = time.monotonic()
+            spent = ended - tick_began
+            due = ended + max(min(tick_seconds - spent, render_from - ended), spent)
+            await self._wait_for_tick(stop, ended + max(_REST_SECONDS_MIN, _RESTS * spent), due)
+
+    async def _wait_for_tick(self, stop: asyncio.Event, early: float, due: float) -> None:
+        """Wait until `due`, but from `early` on only for as long as nothing changed; both as `monotonic`."""
+        until = min(early, due)
+        while not stop.is_set() and (now := time.monotonic()) < due:
+            if now >= early and self._has_changed():
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(until - now, min(_LOOK_SECONDS, due - now))):
+                    await stop.wait()
+
+    def _has_changed(self) -> bool:
+        return self._ticked_for is None or self._ticked_for[0] != self._reader.version()
 
     async def next_tick(self) -> None:
         """Wait until `run` has computed anew."""

@@ -18,7 +18,9 @@ ANN = Cell(rep="Ann", team="Nord")
 class Floor:
     """A service over hand-made panes and a hand-moved clock."""
 
-    def __init__(self, *rows: Row, clock: str = "wall", state: FeedState | None = None) -> None:
+    def __init__(
+        self, *rows: Row, clock: str = "wall", state: FeedState | None = None, tick_ms: int = 50
+    ) -> None:
         self.now_ms = NOW_MS
         self.reader = FakeReader(rows)
         if state is not None:
@@ -28,7 +30,7 @@ class Floor:
             now_ms=lambda: self.now_ms,
             clock="event" if clock == "event" else "wall",
             config=SnapshotConfig(),
-            tick_ms=50,
+            tick_ms=tick_ms,
         )
 
     def calls_line(self) -> str:
@@ -168,5 +170,33 @@ async def test_run_ticks_until_it_is_told_to_stop() -> None:
         floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done")])
         while floor.service.current.value("calls", window="5m") != 1:
             await asyncio.sleep(0)
+        stop.set()
+        await running
+
+
+async def test_a_change_is_computed_without_waiting_for_the_time_of_the_next_tick() -> None:
+    floor, stop = Floor(tick_ms=3_600_000), asyncio.Event()
+    running = asyncio.create_task(floor.service.run(stop))
+    async with asyncio.timeout(10):
+        await floor.service.next_tick()
+        floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done")])
+        await floor.service.next_tick()
+        assert floor.service.current is not None
+        assert floor.service.current.value("calls", window="5m") == 1
+        stop.set()
+        await running
+
+
+async def test_scrapes_stay_the_same_between_the_times_of_ticks_though_a_change_was_computed() -> None:
+    floor, stop = Floor(tick_ms=3_600_000), asyncio.Event()
+    running = asyncio.create_task(floor.service.run(stop))
+    bodies = []
+    async with asyncio.timeout(10):
+        await floor.service.next_tick()  # rendered right after it
+        for _ in range(2):
+            floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done")])
+            await floor.service.next_tick()
+            bodies.append(floor.service.rendered()[0])
+        assert bodies[0] == bodies[1]
         stop.set()
         await running
