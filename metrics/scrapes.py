@@ -6,7 +6,7 @@ A format nobody asks for costs nothing; its first scrape waits for its own rende
 
 import gzip
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,7 @@ class Rendered:
 @dataclass(frozen=True)
 class _Shown:
     snapshot: KpiSnapshot
-    gauges: tuple[Gauge, ...]
+    gauges: Callable[[], Sequence[Gauge]]
 
 
 @dataclass
@@ -71,7 +71,8 @@ class Scrapes:
         self._shown: _Shown | None = None
         self._formats: dict[bool, _Format] = {}
 
-    def show(self, snapshot: KpiSnapshot, gauges: tuple[Gauge, ...]) -> None:
+    def show(self, snapshot: KpiSnapshot, gauges: Callable[[], Sequence[Gauge]]) -> None:
+        """Take over a snapshot; its gauges are made when they are rendered, by one thread at a time."""
         self._shown = _Shown(snapshot, gauges)
 
     def render_ahead(self) -> None:
@@ -102,7 +103,7 @@ class Scrapes:
 
     def _render(self, shown: _Shown, *, openmetrics: bool) -> Rendered:
         with self._lock:
-            kpis = kpi_lines(shown.gauges, self._label_text, openmetrics=openmetrics)
+            kpis = kpi_lines(shown.gauges(), self._label_text, openmetrics=openmetrics)
         own = _own_lines(shown.snapshot.state, shown.snapshot, openmetrics=openmetrics)
         return _rendered(kpis, own, openmetrics=openmetrics)
 
