@@ -25,7 +25,12 @@ class MetricsSettings(BaseModel):
         default=False,
         description="other machines may see the numbers too while there is no [[access]]",
     )
-    tick_ms: int = Field(default=1000, ge=50, le=60_000, description="numbers are computed anew this often")
+    tick_ms: int = Field(
+        default=1000,
+        ge=50,
+        le=60_000,
+        description="numbers are computed anew this often; after a change sooner, where it is cheap",
+    )
     levels: tuple[LevelName, ...] = Field(
         default=("floor", "team", "rep", "stage"), description="levels that become gauges"
     )
