@@ -133,7 +133,7 @@ async def week(running: Any, ticks: int) -> dict[str, Any]:
 
 
 async def busy(running: Any, seconds: float) -> dict[str, Any]:
-    """Send a page ten updates a second, every widget changed in each; return its frames and long tasks."""
+    """Send a page ten updates a second, every fifth of all widgets; return its frames and long tasks."""
     async with fake_wall() as wall, opened(running, f"{wall.address}/wall/floor") as page:
         await asyncio.sleep(1.0)  # the start's own work is not what is measured
         await page.evaluate(FRAMES)
