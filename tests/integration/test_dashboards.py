@@ -94,15 +94,22 @@ class Moment:
 
     @property
     def whole(self) -> bool:
-        doors = [each["value"][1] for each in self.now("up")]
-        return doors == ["1"] * DOORS
+        return [each["value"][1] for each in self.now("up")] == ["1"] * DOORS
+
+    def tells(self, as_of: datetime) -> bool:
+        """Say whether every door had just been scraped, and the numbers were those of `as_of`."""
+        told = [float(each["value"][1]) for each in self.now("salesfloor_as_of_timestamp_seconds")]
+        return self.whole and told == [as_of.timestamp()]
 
 
 def moment_of(prometheus: str, as_of: datetime) -> Moment | None:
-    """Return a moment with the numbers of `as_of` that no scrape under way can change, if there is one."""
+    """Return a moment with the numbers of `as_of` that no scrape under way can change, if there is one.
+
+    They had been scraped before that too: a rate takes two.
+    """
     moment = Moment(prometheus, time.time() - SCRAPE_SECONDS)
-    told = [float(each["value"][1]) for each in moment.now("salesfloor_as_of_timestamp_seconds")]
-    return moment if moment.whole and told == [as_of.timestamp()] else None
+    before = Moment(prometheus, moment.seconds - 2 * SCRAPE_SECONDS)
+    return moment if before.tells(as_of) and moment.tells(as_of) else None
 
 
 def has_number(moment: Moment, query: Asked, choices: Mapping[str, str]) -> bool:
@@ -151,6 +158,8 @@ def test_every_query_of_every_panel_and_variable_returns_numbers(tmp_path: Path,
         running_floor() as floor,
         prometheus_of(doors(floor), tmp_path, free_port, every_seconds=SCRAPE_SECONDS) as prometheus,
     ):
+        # What the counters were before, so that their growth can be told.
+        until(lambda: Moment(prometheus, time.time()).whole or None)
         floor.command("publish", str(tmp_path / "history.jsonl"), "--wait")
         snapshot = settled_snapshot(floor.metrics.removeprefix("http://"), floor)
         as_of = datetime.fromisoformat(str(snapshot["as_of"]))
