@@ -256,7 +256,7 @@ def default_boards(around: Around) -> tuple[Board, ...]:
             _tile("open_deals", None),
             _tile("stalled_deals", None),
             PipelineWidget(),
-            FunnelWidget(("leads_created", "leads_qualified", "deals_created", "deals_won"), "30d"),
+            FunnelWidget(("leads_created", "leads_qualified", "leads_converted"), "30d"),
             ConversionWidget("deal_win"),
         ),
     )
