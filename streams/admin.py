@@ -13,7 +13,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from metrics.panes import DAY_MS
 from streams.kafka_client import client_options
 from streams.settings import KafkaSettings, Settings
-from streams.topics import ALERTS, COMPACTED, SOURCES, TOLD
+from streams.topics import ALERTS, COMPACTED, INCOMPLETE, SOURCES, TOLD
 
 ADMIN_TIMEOUT_MS = 10_000
 """A broker that does not answer an administrative request within 10 s counts as away; the caller retries."""
@@ -79,15 +79,18 @@ def topic_configs(topic: str, settings: Settings) -> dict[str, str]:
     day before its time. With the event clock the age of a record says nothing, so all are kept. Age is
     counted from arrival (LogAppendTime), whatever time a producer writes on its records. Dead letters are
     for people to look at soon: the broker's default is left to them. Alerts are kept for five weeks, as
-    long as what they were about is compared with.
+    long as what they were about is compared with. Incomplete records are compacted, and forgotten when their
+    events would not count any more.
     """
     if topic in COMPACTED:
         return {"cleanup.policy": "compact"}
     if topic == ALERTS:
         return {"cleanup.policy": "delete", "retention.ms": str(ALERTS_KEPT_DAYS * DAY_MS)}
+    kept_ms = -1 if settings.clock == "event" else (settings.worker.retention_days + 1) * DAY_MS
+    if topic == INCOMPLETE:
+        return {"cleanup.policy": "compact,delete", "retention.ms": str(kept_ms)}
     if topic not in SOURCES:
         return {}
-    kept_ms = -1 if settings.clock == "event" else (settings.worker.retention_days + 1) * DAY_MS
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(kept_ms),

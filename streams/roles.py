@@ -21,6 +21,7 @@ from streams.gateway.apis import open_apis
 from streams.gateway.app import CLERK
 from streams.gateway.app import create_app as create_gateway_app
 from streams.gateway.fetching import fetching
+from streams.gateway.incomplete_feed import following_incomplete
 from streams.gateway.ledger import Ledger, Tell
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
@@ -161,6 +162,7 @@ async def _run_gateway(
             more_doors=[alertmanager.add_doors],
         )
         await parts.enter_async_context(fetching(app[CLERK], sources.values(), apis))
+        await parts.enter_async_context(following_incomplete(app[CLERK], sources.values(), settings))
         await parts.enter_async_context(reading_topics(sources.values(), app[CLERK], settings.kafka))
         address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
         announce("gateway", address)

@@ -11,6 +11,8 @@ SPEND = "sales.spend"
 REFERENCE = "sales.reference"
 DEAD_LETTERS = "sales.dead-letters"
 ALERTS = "sales.alerts"
+INCOMPLETE = "sales.incomplete"
+"""Records of a CRM that are known by their id only: a key each, without a value once it is known."""
 
 TOPIC_OF_KIND: dict[EntityKind, str] = {
     EntityKind.DEAL: DEALS,
@@ -26,7 +28,7 @@ KIND_OF_TOPIC: dict[str, EntityKind] = {topic: kind for kind, topic in TOPIC_OF_
 SOURCES: tuple[str, ...] = tuple(TOPIC_OF_KIND.values())
 """The co-partitioned source topics: partition p of all of them forms slot p."""
 
-TOLD: tuple[str, ...] = (DEAD_LETTERS, ALERTS)
+TOLD: tuple[str, ...] = (DEAD_LETTERS, ALERTS, INCOMPLETE)
 """What salesfloor itself writes for others to read; no number is made of it."""
 
 COMPACTED: tuple[str, ...] = (REFERENCE,)

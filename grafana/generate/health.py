@@ -225,7 +225,7 @@ def _gateway() -> tuple[Panel, ...]:
             8,
             fates,
             Query(or_zero(by_fate, "fate"), "{{fate}}"),
-            Query("sum(salesfloor_gateway_incomplete_records)", "records known by their id only"),
+            Query("max(salesfloor_gateway_incomplete_records)", "records known by their id only"),
         ),
         lines("gateway-answers", 8, answers, Query(or_zero(by_status, "status"), "{{status}}")),
         lines("gateway-time", 8, slow, Query(or_zero(f"histogram_quantile(0.99, {buckets})"), "99% within")),

@@ -4,10 +4,12 @@ All records of a delivery are acknowledged, or nothing is promised about any of 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from streams.clock import Clock
+from streams.gateway.incomplete import record_of, tombstone_of
 from streams.gateway.ledger import Fate, Ledger, Line
 from streams.gateway.model import (
     AsIs,
@@ -59,6 +61,8 @@ class Clerk:
     retention_ms: int = FOR_EVER_MS
     fetches: dict[str, Fetch] = field(default_factory=dict)
     """By source name; a source without one keeps its thin events as incomplete."""
+    _on_its_way: Counter[bytes] = field(default_factory=Counter, init=False)
+    """Keys of incomplete records that are being produced."""
 
     async def take(
         self,
@@ -77,9 +81,21 @@ class Clerk:
         records = [placed.outgoing for placed in found.placed]
         if found.wrong and original is not None:
             records.append(_letter(found.wrong, len(outcomes), source, original))
-        await self._send(records, limit_seconds)
+        told = {record.key or b"": record for record in (record_of(source.name, thin) for thin in found.thin)}
+        self._on_its_way.update(told.keys())
+        try:
+            await self._send([*records, *told.values()], limit_seconds)
+        finally:
+            self._on_its_way -= Counter(told.keys())
         self._write(found, source)
         return Taken(len(found.placed), len(found.skipped), len(found.thin), len(found.wrong))
+
+    async def complete(self, source: Source, thin: Thin) -> None:
+        """Have Kafka forget that the record is incomplete, unless it is being told of anew at this moment:
+        then it is for the next fetch to do. Raises `KafkaAway`."""
+        tombstone = tombstone_of(source.name, thin)
+        if not self._on_its_way[tombstone.key or b""]:
+            await self._send([tombstone], None)
 
     async def keep(
         self, original: Delivery, source: Source, why: Unusable, limit_seconds: float | None

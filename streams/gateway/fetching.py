@@ -1,7 +1,7 @@
 """Records known by their id only in, their events on Kafka out: read back by the vendor's API, meanwhile.
 
-A door only puts a name into a queue and answers. What the queue holds is forgotten with the process; what was
-given up stays in the list of incomplete records.
+A door only puts a name into a queue and answers. What the queue holds when the process ends, and what was
+given up, stays in the list of incomplete records, from which the next start asks for it again.
 """
 
 import asyncio
@@ -158,7 +158,7 @@ class SourceFetcher:
         await asyncio.gather(*(self._produce(name, record) for record in unasked.values()))
         found = [wanted for one, wanted in wanted_by_id.items() if one in records]
         troubles = await asyncio.gather(
-            *(self._produce(name, records[wanted.thin.entity_id]) for wanted in found)
+            *(self._complete(wanted, records[wanted.thin.entity_id]) for wanted in found)
         )
         failed: dict[Trouble, tuple[FetchFailed, list[Wanted]]] = {}
         for wanted, trouble in zip(found, troubles, strict=True):
@@ -173,6 +173,17 @@ class SourceFetcher:
         missing = [wanted for one, wanted in wanted_by_id.items() if one not in records]
         if missing:
             self._failed(missing, FetchFailed(Trouble.MISSING, f"the API has no such {name}"))
+
+    async def _complete(self, wanted: Wanted, record: object) -> FetchFailed | None:
+        trouble = await self._produce(wanted.thin.object, record)
+        if trouble is not None or wanted.key in self._queue:  # changed again since
+            return trouble
+        try:
+            # Only now: whoever starts in between reads the record once more, which changes nothing.
+            await self._clerk.complete(self._source, wanted.thin)
+        except KafkaAway as away:
+            return FetchFailed(Trouble.KAFKA, str(away))
+        return None
 
     async def _produce(self, name: str, record: object) -> FetchFailed | None:
         read = VENDORS[self._source.kind].record
@@ -262,5 +273,5 @@ async def fetching(
             left = sum(one.waiting for one in running.values())
             if left:
                 log.warning(
-                    fields("stopped with records not fetched; their next change tells of them", records=left)
+                    fields("stopped with records not fetched; the next start fetches them", records=left)
                 )

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _WAITING_MAX: Final = 1000
 """Lines that a slow follower may be behind; older ones are dropped for it."""
-_INCOMPLETE_MAX: Final = 10_000
+INCOMPLETE_MAX: Final = 10_000
 _SAID_EVERY_SECONDS: Final = 30.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -164,13 +164,16 @@ class Ledger:
         key = (source, thin.object, thin.entity_id)
         self._incomplete[key] = Incomplete(*key, thin.op, thin.time_ms)
         self._incomplete.move_to_end(key)
-        if len(self._incomplete) > _INCOMPLETE_MAX:
+        if len(self._incomplete) > INCOMPLETE_MAX:
             self._incomplete.popitem(last=False)
         self._waiting.set(len(self._incomplete))
 
     def completed(self, source: str, object_name: str, entity_id: str) -> None:
         self._incomplete.pop((source, object_name, entity_id), None)
         self._waiting.set(len(self._incomplete))
+
+    def waits_for(self, source: str, thin: Thin) -> bool:
+        return (source, thin.object, thin.entity_id) in self._incomplete
 
     def incomplete(self) -> list[Incomplete]:
         """Return what waits for values, oldest first."""

@@ -23,6 +23,8 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    tombstone: bool = False
+    """Written without a value: a compacted topic forgets the key."""
 
 
 @dataclass(frozen=True, slots=True)

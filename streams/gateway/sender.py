@@ -67,7 +67,10 @@ class KafkaSender:
             async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
                 pending = [
                     await self._producer.send(
-                        record.topic, record.value, key=record.key, headers=list(record.headers)
+                        record.topic,
+                        None if record.tombstone else record.value,
+                        key=record.key,
+                        headers=list(record.headers),
                     )
                     for record in records
                 ]

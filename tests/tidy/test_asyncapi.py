@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,6 +14,8 @@ from streams.alert_events import FIRING, RESOLVED, AlertData, read_event
 from streams.decode import decode
 from streams.event_schemas import data_schema, event_schemas, subject_of
 from streams.events import EntityKind, Event, Reason, ReferenceChanges
+from streams.gateway.incomplete import IncompleteRecord, told_by
+from streams.gateway.model import ThinOp
 from streams.wire import TYPES
 from streams.wire_form import EventType
 from tests.tidy.repository import ROOT
@@ -94,7 +96,8 @@ def test_channels_are_the_topics_and_hold_the_messages_that_belong_there() -> No
         (channel,) = (channel for channel in DOCUMENT["channels"].values() if channel["address"] == topic)
         belong = {f"{subject}Event" for subject, known in SUBJECTS.items() if known.kind is kind}
         assert channel["messages"].keys() == belong
-    assert MESSAGES.keys() == {f"{subject}Event" for subject in SUBJECTS} | {"deadLetter", "alertEvent"}
+    others = {"deadLetter", "alertEvent", "incompleteRecord"}
+    assert MESSAGES.keys() == {f"{subject}Event" for subject in SUBJECTS} | others
 
 
 def test_alerts_are_written_as_documented() -> None:
@@ -106,6 +109,21 @@ def test_alerts_are_written_as_documented() -> None:
     assert set(_data("alert")["required"]) == set(decoded["required"])
     for example in MESSAGES["alertEvent"]["examples"]:
         assert read_event(json.dumps(example["payload"]).encode()) is not None
+
+
+def test_incomplete_records_are_written_as_documented() -> None:
+    documented = MESSAGES["incompleteRecord"]["payload"]
+    decoded = msgspec.json.schema(IncompleteRecord)["$defs"]
+    assert documented["properties"].keys() == decoded["IncompleteRecord"]["properties"].keys()
+    assert set(documented["required"]) == set(decoded["IncompleteRecord"]["required"])
+    assert set(documented["properties"]["kind"]["enum"]) == set(EntityKind)
+    assert set(documented["properties"]["op"]["enum"]) == set(get_args(ThinOp))
+    for example in MESSAGES["incompleteRecord"]["examples"]:
+        Draft202012Validator(documented).validate(example["payload"])
+        key = [example["payload"][name] for name in ("source", "object", "id")]
+        told = told_by(json.dumps(key).encode(), json.dumps(example["payload"]).encode())
+        assert told is not None
+        assert told.thin is not None
 
 
 def test_every_channel_has_an_operation() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from streams.admin import TopicsError, check_co_partitioning, partitions_for_new, topic_configs, unfit
 from streams.settings import KafkaSettings, Settings, WorkerSettings
-from streams.topics import ACTIVITIES, DEAD_LETTERS, DEALS, LEADS, REFERENCE, SOURCES
+from streams.topics import ACTIVITIES, DEAD_LETTERS, DEALS, INCOMPLETE, LEADS, REFERENCE, SOURCES
 
 DAY_MS = 86_400_000
 
@@ -36,6 +36,12 @@ def test_source_topics_are_kept_as_long_as_their_events_count() -> None:
         assert compacted == (topic == REFERENCE)
     assert "retention.ms" not in topic_configs(REFERENCE, settings)
     assert topic_configs(DEAD_LETTERS, settings) == {}
+
+
+def test_incomplete_records_are_kept_by_key_for_as_long_as_their_events_would_count() -> None:
+    settings = Settings(worker=WorkerSettings(retention_days=400))
+    kept = {"cleanup.policy": "compact,delete", "retention.ms": str(401 * DAY_MS)}
+    assert topic_configs(INCOMPLETE, settings) == kept
 
 
 @pytest.mark.parametrize("clock", ["wall", "event"])

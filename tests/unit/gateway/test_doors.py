@@ -15,9 +15,10 @@ from streams.alert_events import read_event
 from streams.decode import decode
 from streams.event_schemas import EVENT, event_schemas
 from streams.events import Event
+from streams.gateway.incomplete import told_by
 from streams.gateway.vendors.cloudevents import BATCH, SINGLE
 from streams.routing import key_of
-from streams.topics import ALERTS, DEAD_LETTERS, KIND_OF_TOPIC
+from streams.topics import ALERTS, DEAD_LETTERS, INCOMPLETE, KIND_OF_TOPIC
 from tests.crm_samples import Folder, folders, media_type, samples
 from tests.doors import TOKEN, Caller, Producer, calling, gateway
 from tests.made_up import allowed, bodies
@@ -61,6 +62,10 @@ class Doors:
             self.accepted += 1
             if record.topic == ALERTS:
                 assert read_event(record.value) is not None
+            elif record.topic == INCOMPLETE:
+                told = told_by(record.key, record.value)
+                assert told is not None
+                assert told.thin is not None
             else:
                 _counts(record.value, record.key, record.topic)
         return answer

@@ -20,7 +20,7 @@ from streams.gateway.fetching import fetching
 from streams.gateway.ledger import Ledger
 from streams.gateway.model import Delivery, Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
-from tests.unit.gateway.test_fetching import until
+from tests.unit.gateway.test_fetching import events_of, until
 from tests.unit.gateway.test_hooks import NOW_MS, RecordingSender
 
 QUICK = Pace(linger=0.0, first=0.001, last=0.01)
@@ -53,7 +53,7 @@ class Asked:
         return [one.id for one in self.clerk.ledger.incomplete()]
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(one.value) for one in self.sender.sent]
+        return events_of(self.sender)
 
     def count(self, name: str, reason: str) -> float:
         labels = {"source": self.source.name, "reason": reason}

@@ -25,6 +25,7 @@ from streams.gateway.fetching import SourceFetcher, fetching
 from streams.gateway.ledger import Ledger
 from streams.gateway.model import Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
+from streams.topics import DEAD_LETTERS, INCOMPLETE
 from tests.hubspot_double import TOKEN, Fault, HubSpotDouble, hubspot_double
 from tests.unit.gateway.test_hooks import NOW_MS, RecordingSender, hubspot, note, signed
 
@@ -47,7 +48,7 @@ class Floor:
         await self.clerk.take(thins, self.source)
 
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(one.value) for one in self.sender.sent if one.topic != "sales.dead-letters"]
+        return events_of(self.sender)
 
     def incomplete(self) -> list[str]:
         return [one.id for one in self.clerk.ledger.incomplete()]
@@ -55,6 +56,10 @@ class Floor:
     def count(self, name: str, reason: str = "") -> float:
         labels = {"source": "hubspot"} | ({"reason": reason} if reason else {})
         return self.clerk.ledger.registry.get_sample_value(f"salesfloor_gateway_fetch{name}", labels) or 0.0
+
+
+def events_of(sender: RecordingSender) -> list[dict[str, Any]]:
+    return [json.loads(one.value) for one in sender.sent if one.topic not in (DEAD_LETTERS, INCOMPLETE)]
 
 
 async def until(so: Callable[[], bool]) -> None:
@@ -339,8 +344,8 @@ async def test_one_bad_id_costs_the_others_of_its_batch_no_more_than_a_second_re
 
 async def test_what_kafka_did_not_take_is_fetched_again(floor: Floor) -> None:
     floor.double.put("deals", deal("1"))
-    floor.sender.ready = False
     await floor.tell(thin("1"))
+    floor.sender.ready = False
     await until(lambda: floor.count("_failures_total", "kafka_away") >= 1)
     assert floor.incomplete() == ["1"]
     floor.sender.ready = True
@@ -414,7 +419,7 @@ async def test_webhook_with_an_id_only_is_answered_before_the_api_is_and_its_val
             held.set()
             await until(lambda: not ledger.incomplete())
         shown = await (await client.get("/metrics")).text()
-    types = [json.loads(one.value)["type"] for one in sender.sent]
+    types = [event["type"] for event in events_of(sender)]
     assert types[0] == "sales.deal.created"
     assert sorted(types[1:]) == ["sales.activity.completed", "sales.deal.updated"]
     assert 'salesfloor_gateway_fetched_records_total{source="hubspot"} 2.0' in shown
