@@ -224,7 +224,7 @@ def _with_secret_files(layer: Layer, model: type[BaseModel], *, base: Path) -> L
         label = layer.call(file_location)
         if _lookup(layer.tree, location) is not None:
             raise SettingsError(f"{label} and {layer.call(location)} are both set; keep one of them")
-        _put(layer.tree, location, _secret_in(base / Path(file_name).expanduser(), label, file_name))
+        _put(layer.tree, location, secret_in(base / Path(file_name).expanduser(), label, file_name))
         names[location] = label
     for name, called, key, entry in _secrets_in_tables(layer.tree, model):
         file_name = entry.get(key + _FILE_SUFFIX)
@@ -233,20 +233,21 @@ def _with_secret_files(layer: Layer, model: type[BaseModel], *, base: Path) -> L
         where = f"{names.get((name,), f'{layer.name}: [[{name}]]')} {called}"
         if key in entry:
             raise SettingsError(f"{where} {key} and {key}{_FILE_SUFFIX} are both set; keep one of them")
-        entry[key] = _secret_in(
+        entry[key] = secret_in(
             base / Path(file_name).expanduser(), f"{where} {key}{_FILE_SUFFIX}", file_name
         )
     return Layer(layer.name, layer.tree, names)
 
 
-def _secret_in(path: Path, label: str, file_name: str) -> str:
+def secret_in(path: Path, label: str, called: str) -> str:
+    """Return a file's only content. Raises `SettingsError`, which names the file as the settings do."""
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{label} = {file_name!r} cannot be read: {reason}") from None
+        raise SettingsError(f"{label} = {called!r} cannot be read: {reason}") from None
     if not secret:
-        raise SettingsError(f"{label} = {file_name!r} is empty; put the secret into it")
+        raise SettingsError(f"{label} = {called!r} is empty; put the secret into it")
     return secret
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from streams.gateway.fetchers import FETCHERS
 from streams.settings import Settings, SettingsError
 from streams.settings_gateway import SourceSettings
+from streams.settings_sources import secret_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,7 @@ def _token(told: SourceSettings, environ: Mapping[str, str]) -> Callable[[], str
 
 
 def _from_file(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"api_token_file: {str(file)!r} cannot be read: {reason}") from None
-    if not text:
-        raise SettingsError(f"api_token_file: {str(file)!r} is empty; put the API token into it")
+    text = secret_in(file, "api_token_file", str(file))
     return _fit(text, f"api_token_file: what {str(file)!r} holds")
 
 

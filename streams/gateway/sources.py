@@ -15,6 +15,7 @@ from streams.gateway.vendors import VENDORS
 from streams.publish_input import InputError, load_map
 from streams.settings import Settings, SettingsError
 from streams.settings_gateway import SourceSettings
+from streams.settings_sources import secret_in
 
 
 def open_sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
@@ -86,13 +87,5 @@ def _secrets(told: SourceSettings, environ: Mapping[str, str]) -> tuple[str, ...
         if not secret:
             raise SettingsError(f"secret_env: the variable {variable} is not set; set it to the secret")
         secrets.append(secret)
-    for file in told.secret_files:
-        try:
-            secret = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SettingsError(f"secret_files: {str(file)!r} cannot be read: {reason}") from None
-        if not secret:
-            raise SettingsError(f"secret_files: {str(file)!r} is empty; put the secret into it")
-        secrets.append(secret)
+    secrets += [secret_in(file, "secret_files", str(file)) for file in told.secret_files]
     return tuple(secrets)
