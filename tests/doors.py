@@ -13,30 +13,17 @@ from aiohttp.test_utils import TestClient, TestServer
 from streams.clock import ManualClock
 from streams.gateway import alertmanager
 from streams.gateway.app import create_app
-from streams.gateway.model import Outgoing, Verified
-from streams.gateway.sender import KafkaAway
+from streams.gateway.model import Verified
 from streams.gateway.vendors import VENDORS
 from tests.crm_samples import folders
 from tests.openapi import Answer
+from tests.senders import RecordingSender
 
 NOW_MS: Final = 1_795_000_000_000  # 2026-11-18T06:26:40Z
 TOKEN: Final = "hunter2"
 
 
-class Producer:
-    """Takes everything, or nothing when Kafka is away."""
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.ready = True
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if not self.ready:
-            raise KafkaAway("down")
-        self.sent += records
-
-
-def gateway(producer: Producer | None = None, *, verified: bool = False) -> web.Application:
+def gateway(producer: RecordingSender | None = None, *, verified: bool = False) -> web.Application:
     """Return the gateway; `verified` takes every sender of a hook for who they say they are."""
     vendors = {
         kind: vendor
@@ -48,7 +35,7 @@ def gateway(producer: Producer | None = None, *, verified: bool = False) -> web.
         if verified:
             patch.setattr("streams.gateway.app.VENDORS", vendors)
         return create_app(
-            producer or Producer(),
+            producer or RecordingSender(),
             ManualClock(NOW_MS),
             token=TOKEN,
             retention_ms=800 * 86_400_000,

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,23 +14,11 @@ from streams.gateway.app import create_app
 from streams.gateway.sender import KafkaAway, KafkaSender, Outgoing, kafka_sender
 from streams.gateway.vendors.cloudevents import BATCH, SINGLE
 from streams.settings import KafkaSettings
+from tests.senders import RecordingSender
 
 DAY_MS = 86_400_000
 NOW_MS = 1_795_000_000_000  # 2026-11-18T06:26:40Z
 Client = TestClient[Any, Any]
-
-
-class RecordingSender:
-    """Takes everything, or nothing when Kafka is away."""
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.ready = True
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if not self.ready:
-            raise KafkaAway("down")
-        self.sent += records
 
 
 @pytest.fixture

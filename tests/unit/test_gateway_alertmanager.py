@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,24 +11,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from streams.clock import ManualClock
 from streams.gateway import alertmanager
 from streams.gateway.app import create_app
-from streams.gateway.model import Outgoing
-from streams.gateway.sender import KafkaAway
+from tests.senders import RecordingSender
 from tests.unit.test_alert_events import NOW_MS, alert, notice
 
 Client = TestClient[Any, Any]
-
-
-class RecordingSender:
-    """Takes everything, or nothing when Kafka is away."""
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.ready = True
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if not self.ready:
-            raise KafkaAway("down")
-        self.sent += records
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from streams.clock import ManualClock
 from streams.gateway.app import create_app
 from streams.gateway.model import Source
 from streams.gateway.vendors.cloudevents import SINGLE
-from tests.unit.gateway.test_hooks import RecordingSender
+from tests.senders import RecordingSender
 
 NOW_MS = 1_795_000_000_000  # 2026-11-18T06:26:40Z
 Client = TestClient[Any, Any]

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,30 +17,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from streams.clock import ManualClock
 from streams.gateway.app import create_app
 from streams.gateway.ledger import Ledger
-from streams.gateway.model import Delivery, Outgoing, Source
+from streams.gateway.model import Delivery, Source
 from streams.gateway.replays import Replays
-from streams.gateway.sender import KafkaAway
 from streams.gateway.vendors import VENDORS
+from tests.senders import RecordingSender
 
 NOW_MS = 1_763_134_929_000  # 2025-11-14T15:42:09Z
 URL = "https://hooks.example.com/in/hubspot"
 Client = TestClient[Any, Any]
-
-
-class RecordingSender:
-    """Takes everything, or nothing when Kafka is away."""
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.ready = True
-        self.hangs = False
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if self.hangs:
-            await asyncio.Event().wait()
-        if not self.ready:
-            raise KafkaAway("down")
-        self.sent += records
 
 
 @pytest.fixture

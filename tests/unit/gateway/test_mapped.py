@@ -2,7 +2,6 @@
 
 import hmac
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from streams.gateway.model import (
     AsIs,
     Delivery,
     Malformed,
-    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -32,6 +30,7 @@ from streams.gateway.sources import open_sources, shipped_map
 from streams.gateway.vendors import VENDORS
 from streams.settings import SettingsError, load_settings
 from tests.crm_samples import FOLDER, Folder, folders, media_type, vectors
+from tests.senders import RecordingSender
 
 NOW_MS = 1_763_134_929_000
 LATER_MS = 1_777_100_000_000  # after every payload that no signed time binds
@@ -242,15 +241,6 @@ def test_number_with_a_thousands_mark_is_unusable_not_guessed() -> None:
 
 
 # --- over HTTP ------------------------------------------------------------------------------------
-
-
-class RecordingSender:
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.ready = True
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        self.sent += records
 
 
 def sendable(kind: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +15,6 @@ from streams.gateway.model import (
     Canonical,
     Delivery,
     Outcome,
-    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -28,8 +26,8 @@ from streams.gateway.model import (
     Verified,
 )
 from streams.gateway.placing import cloud_event
-from streams.gateway.sender import KafkaAway
 from streams.gateway.vendors import VENDORS
+from tests.senders import RecordingSender
 
 VENDOR = VENDORS["pipedrive"]
 AT = "2026-02-03T09:40:02.218Z"
@@ -409,21 +407,8 @@ def test_record_read_back_is_the_state_at_its_last_change() -> None:
 # --- over HTTP ------------------------------------------------------------------------------------
 
 
-class Producer:
-    ready = True
-
-    def __init__(self) -> None:
-        self.topics: list[str] = []
-        self.away = False
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if self.away:
-            raise KafkaAway("down")
-        self.topics += [record.topic for record in records]
-
-
 async def test_door_refuses_nothing_but_strangers_and_asks_to_come_again_when_kafka_is_away() -> None:
-    producer = Producer()
+    producer = RecordingSender()
     app = create_app(
         producer,
         ManualClock(AT_MS),
@@ -443,8 +428,8 @@ async def test_door_refuses_nothing_but_strangers_and_asks_to_come_again_when_ka
                 return response.status
 
         assert [await status(body) for body in (wanted, unwanted, other, negative, b"{", b"[]")] == [200] * 6
-        assert producer.topics == ["sales.deals", *["sales.dead-letters"] * 3]
+        assert [record.topic for record in producer.sent] == ["sales.deals", *["sales.dead-letters"] * 3]
         assert await status(wanted, Authorization=shown(b"user:other")) == 401
-        producer.away = True
+        producer.ready = False
         assert await status(wanted) == 503
         assert await status(unwanted) == 200

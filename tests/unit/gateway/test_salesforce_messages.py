@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,14 +20,13 @@ from streams.gateway.model import (
     Delivery,
     Malformed,
     Outcome,
-    Outgoing,
     Refusal,
     Unusable,
     Verified,
 )
 from streams.gateway.placing import cloud_event, place
-from streams.gateway.sender import KafkaAway
 from tests.salesforce_told import AT_MS, DEAL, ORGANISATION, VENDOR, only, source
+from tests.senders import RecordingSender
 
 
 def envelope(*records: str, organisation: str = ORGANISATION, before: str = "") -> bytes:
@@ -174,22 +173,6 @@ def test_fit_secret_is_an_organisation_id_and_the_advice_does_not_repeat_it() ->
     for secret in ("hunter2", DEAL, ORGANISATION.lower()):
         assert "Company Information" in VENDOR.unfit_secret(secret)
         assert secret not in VENDOR.unfit_secret(secret)
-
-
-class RecordingSender:
-    """Takes everything, but only after so many refusals."""
-
-    ready = True
-
-    def __init__(self, refusals: int = 0) -> None:
-        self.sent: list[Outgoing] = []
-        self.refusals = refusals
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise KafkaAway("down")
-        self.sent += records
 
 
 async def test_message_is_acknowledged_only_when_kafka_has_it() -> None:

@@ -13,7 +13,7 @@ from streams.commands.frame import Failed
 from streams.gateway.app import CLERK, create_app
 from streams.gateway.ledger import Fate, Line
 from streams.settings import Settings
-from tests.unit.gateway.test_hooks import RecordingSender
+from tests.senders import RecordingSender
 
 LINE = Line(1_763_134_927_311, "hubspot", Fate.ACCEPTED, type="sales.deal.won", id="9")
 

@@ -1,7 +1,6 @@
 """A source read from topics, without a broker: what becomes of records, of wrong ones, of an outage."""
 
 import json
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,25 +12,9 @@ from streams.gateway import topic_source
 from streams.gateway.clerk import Clerk
 from streams.gateway.ledger import Ledger
 from streams.gateway.model import Canonical, Delivery, Normalise, Outcome, Outgoing, Source, Vendor
-from streams.gateway.sender import KafkaAway
 from streams.gateway.topic_source import Intake
 from tests.salesforce_told import AT_MS, VENDOR, change, source
-
-
-class RecordingSender:
-    """Takes everything, but only after so many refusals."""
-
-    ready = True
-
-    def __init__(self, refusals: int = 0) -> None:
-        self.sent: list[Outgoing] = []
-        self.refusals = refusals
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise KafkaAway("down")
-        self.sent += records
+from tests.senders import RecordingSender
 
 
 def kafka_record(value: bytes | None, offset: int, **more: Any) -> ConsumerRecord[Any, Any]:

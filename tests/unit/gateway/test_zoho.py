@@ -1,7 +1,6 @@
 """Zoho beyond the samples: tokens and headers, what must be fetched, maps that guess nothing, records."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from streams.gateway.model import (
     Delivery,
     Malformed,
     Outcome,
-    Outgoing,
     Refusal,
     RefusalReason,
     Skipped,
@@ -33,6 +31,7 @@ from streams.gateway.model import (
 from streams.gateway.placing import cloud_event
 from streams.gateway.vendors import VENDORS
 from tests.crm_samples import FOLDER
+from tests.senders import RecordingSender
 
 VENDOR = VENDORS["zoho"]
 AT = "2025-11-12T09:12:33.100Z"
@@ -350,18 +349,8 @@ def test_page_of_zoho_shows_the_map_that_is_tested() -> None:
 # --- over HTTP ------------------------------------------------------------------------------------
 
 
-class Producer:
-    ready = True
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        self.sent += records
-
-
 async def test_one_door_takes_notifications_and_workflows_and_keeps_what_it_cannot_read() -> None:
-    producer = Producer()
+    producer = RecordingSender()
     app = create_app(
         producer,
         ManualClock(AT_MS),
