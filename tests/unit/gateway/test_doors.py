@@ -20,9 +20,10 @@ from streams.gateway.vendors.cloudevents import BATCH, SINGLE
 from streams.routing import key_of
 from streams.topics import ALERTS, DEAD_LETTERS, INCOMPLETE, KIND_OF_TOPIC
 from tests.crm_samples import Folder, folders, media_type, samples
-from tests.doors import TOKEN, Caller, Producer, calling, gateway
+from tests.doors import TOKEN, Caller, calling, gateway
 from tests.made_up import allowed, bodies
 from tests.openapi import DOCUMENT, Answer, judge, judge_event, schema_of
+from tests.senders import RecordingSender
 from tests.strength import amount
 
 REQUESTS = amount(100, long=2000)
@@ -40,7 +41,7 @@ AWAY = st.sampled_from([False] * 6 + [True])
 class Doors:
     """A gateway that is asked, and what it produced meanwhile."""
 
-    def __init__(self, caller: Caller, producer: Producer) -> None:
+    def __init__(self, caller: Caller, producer: RecordingSender) -> None:
         self._caller, self._producer = caller, producer
         self.accepted = 0
 
@@ -82,7 +83,7 @@ def _counts(value: bytes, key: bytes | None, topic: str) -> None:
 
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
-    producer = Producer()
+    producer = RecordingSender()
     with calling(gateway(producer)) as caller:
         yield Doors(caller, producer)
 
@@ -90,7 +91,7 @@ def doors() -> Iterator[Doors]:
 @pytest.fixture(scope="module")
 def trusting_doors() -> Iterator[Doors]:
     """Hooks that take every sender for who they say they are: what is behind the signature is reached."""
-    producer = Producer()
+    producer = RecordingSender()
     with calling(gateway(producer, verified=True)) as caller:
         yield Doors(caller, producer)
 

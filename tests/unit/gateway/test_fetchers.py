@@ -20,8 +20,9 @@ from streams.gateway.fetching import fetching
 from streams.gateway.ledger import Ledger
 from streams.gateway.model import Delivery, Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
+from tests.senders import RecordingSender
 from tests.unit.gateway.test_fetching import events_of, until
-from tests.unit.gateway.test_hooks import NOW_MS, RecordingSender
+from tests.unit.gateway.test_hooks import NOW_MS
 
 QUICK = Pace(linger=0.0, first=0.001, last=0.01)
 CRM = Path(__file__).parents[2] / "crm"

@@ -27,7 +27,8 @@ from streams.gateway.model import Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
 from streams.topics import DEAD_LETTERS, INCOMPLETE
 from tests.hubspot_double import TOKEN, Fault, HubSpotDouble, hubspot_double
-from tests.unit.gateway.test_hooks import NOW_MS, RecordingSender, hubspot, note, signed
+from tests.senders import RecordingSender
+from tests.unit.gateway.test_hooks import NOW_MS, hubspot, note, signed
 
 QUICK = Pace(linger=0.0, first=0.001, last=0.01, give_up=60.0, request=5.0)
 KINDS = {"deal": EntityKind.DEAL, "call": EntityKind.ACTIVITY}

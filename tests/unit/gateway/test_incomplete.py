@@ -15,8 +15,9 @@ from streams.gateway.ledger import Ledger
 from streams.gateway.model import Outgoing, Source, Thin
 from streams.gateway.sender import KafkaAway
 from streams.topics import INCOMPLETE
+from tests.senders import RecordingSender
 from tests.unit.gateway.test_fetching import deal, opened, thin, until
-from tests.unit.gateway.test_hooks import NOW_MS, RecordingSender, hubspot
+from tests.unit.gateway.test_hooks import NOW_MS, hubspot
 
 
 def clerk_of(sender: RecordingSender) -> Clerk:
