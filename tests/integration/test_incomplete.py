@@ -87,6 +87,7 @@ async def standing_on(settings: Settings) -> dict[tuple[str, ...], bool]:
             while end and await consumer.position(partition) < end:
                 for records in (await consumer.getmany(partition, timeout_ms=1000)).values():
                     for record in records:
+                        assert record.value != b"", "only a null is a tombstone"
                         told = told_by(record.key, record.value)
                         assert told is not None
                         found[told.key] = told.thin is not None
