@@ -12,7 +12,8 @@ def main() -> None:
         sys.exit(f"unknown bench {name!r}; there are {', '.join(BENCHES)}")
     for each in (name,) if name else BENCHES:
         sys.argv = [f"python -m bench {each}", *rest]
-        runpy.run_module(f"bench.{each}", run_name="__main__")
+        # `alter_sys`, so that processes which a bench starts find it as their main module too.
+        runpy.run_module(f"bench.{each}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.decode import Headers, decode
-from streams.events import ActivityChanges, Event, Ignored, Reason, Rejected
+from streams.events import Event, Ignored, Reason, Rejected
 from streams.topics import TOPIC_OF_KIND
 from streams.wire import TYPES
 
@@ -37,19 +37,10 @@ def route(value: bytes, headers: Headers = ()) -> Routed | Rejected:
     if isinstance(event, Rejected):
         return event
     assert not isinstance(event, Ignored), "decode ignores only types that are not in TYPES"
-    key = key_of(event)
-    if not key:
-        return Rejected(
-            Reason.MISSING_ID, "an activity must say whom it concerns: deal_id, lead_id or rep_id"
-        )
-    return Routed(TOPIC_OF_KIND[kind], key.encode(), event, name)
+    return Routed(TOPIC_OF_KIND[kind], key_of(event), event, name)
 
 
-def key_of(event: Event) -> str:
-    """Return the key whose partition holds the event: an activity lies with the deal or lead it concerns,
-    else with its rep. Empty when an activity says none of them."""
-    changes = event.changes
-    if not isinstance(changes, ActivityChanges):
-        return event.entity_id
-    concerned = (changes.deal_id, changes.lead_id, changes.rep_id)
-    return next((name for name in concerned if isinstance(name, str) and name), "")
+def key_of(event: Event) -> bytes:
+    """Return the key whose partition holds the event: all of one entity lie together, whatever else they
+    name. So an activity that moves to another deal or rep leaves nothing behind."""
+    return event.entity_id.encode()

@@ -302,11 +302,11 @@ class Story(Teller):
         due_ms, fate = self.after(time_ms, DAY_MS), self.random.random()
         activity_id = f"A-{self.name}-{self.written}"
         data = {"activity_id": activity_id, "kind": "follow_up", **_owner(rep), "due_at": rfc3339(due_ms)}
-        self.write(ACTIVITIES, "sales.activity.scheduled", time_ms, rep.rep_id, data)
+        self.write(ACTIVITIES, "sales.activity.scheduled", time_ms, activity_id, data)
         if fate < 0.92:
             early_ms = time_ms + int((due_ms - time_ms) * self.random.random())
             done_ms = early_ms if fate < 0.8 else self.after(due_ms, 3 * HOUR_MS)
-            self.write(ACTIVITIES, "sales.activity.completed", done_ms, rep.rep_id, data)
+            self.write(ACTIVITIES, "sales.activity.completed", done_ms, activity_id, data)
 
     def _activity(
         self,
@@ -319,12 +319,11 @@ class Story(Teller):
         **details: str | float,
     ) -> None:
         activity_id = f"A-{self.name}-{self.written}"
-        key = concerns.get("deal_id") or concerns.get("lead_id") or rep.rep_id
         data: dict[str, object] = {"activity_id": activity_id, "kind": kind, **_owner(rep), **concerns}
         if planned_ms is not None:
             data["scheduled_at"] = rfc3339(time_ms)
-            self.write(ACTIVITIES, "sales.activity.scheduled", planned_ms, key, data)
-        self.write(ACTIVITIES, "sales.activity.completed", time_ms, key, {**data, **details})
+            self.write(ACTIVITIES, "sales.activity.scheduled", planned_ms, activity_id, data)
+        self.write(ACTIVITIES, "sales.activity.completed", time_ms, activity_id, {**data, **details})
 
 
 def _owner(rep: Rep) -> dict[str, object]:

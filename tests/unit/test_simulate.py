@@ -60,7 +60,7 @@ def test_every_event_is_one_a_worker_counts_and_lies_where_the_contract_says(
         assert check_times(event, now_ms=record.arrival_ms, oldest_ms=START_MS) is None
         assert event.unknown_fields == 0
         assert event.time_ms == record.time_ms
-        assert key_of(event).encode() == record.key
+        assert key_of(event) == record.key
 
 
 def test_the_floor_is_as_untidy_as_real_ones(fortnight: list[Simulated]) -> None:

@@ -43,7 +43,7 @@ class HubSpotRecord:
         )
 
     def whose(self, source: Source) -> dict[str, object]:
-        """Return the fields of an activity that say whom it concerns, and so where it lies."""
+        """Return the fields of an activity that say whom it concerns."""
         data: dict[str, object] = {}
         for name, field in (("deals", "deal_id"), ("contacts", "lead_id"), ("companies", "account_id")):
             if name in self.associated and not (

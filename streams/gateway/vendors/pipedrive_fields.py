@@ -168,7 +168,7 @@ def _account(change: Change, source: Source) -> list[Outcome]:
 
 
 def whose(data: Object, source: Source) -> dict[str, object]:
-    """Return the fields of an activity that say whom it concerns, and so where it lies."""
+    """Return the fields of an activity that say whom it concerns."""
     lead = "person_id" if source.options["lead_object"] == "person" else "lead_id"
     found = _linked(data, {"deal_id": "deal_id", lead: "lead_id", "org_id": "account_id"})
     return _owner(data, source) | {name: value for name, value in found.items() if value is not None}

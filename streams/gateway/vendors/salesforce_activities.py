@@ -1,7 +1,7 @@
 """A Salesforce task or calendar event in, activity events out. Pure.
 
-Whom an activity concerns decides where it lies, so every event of one must say it. A created or read record
-does; a change does only when the channel is enriched with WhatId, WhoId and OwnerId.
+Every event says whom the activity concerns. A created or read record does; a change does only when the
+channel is enriched with WhatId, WhoId and OwnerId, else the record is to be read.
 """
 
 import re

@@ -110,7 +110,7 @@ _NOT_DONE: Final = ("Scheduled", "Overdue", "Cancelled")
 
 
 def _whose(found: _Record, source: Source) -> dict[str, object]:
-    """Return the fields of an activity that say whom it concerns, and so where it lies."""
+    """Return the fields of an activity that say whom it concerns."""
     data: dict[str, object] = {"kind": source.activity_kinds[found.module], **owner_of(found.values, source)}
     fields = {"Deals": "deal_id", "Accounts": "account_id"}
     if source.options["lead_object"] == "Leads":

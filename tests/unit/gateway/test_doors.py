@@ -75,7 +75,7 @@ class Doors:
 def _counts(value: bytes, key: bytes | None, topic: str) -> None:
     event = decode(value, (), kind=KIND_OF_TOPIC[topic])
     assert isinstance(event, Event), event
-    assert key == key_of(event).encode()
+    assert key == key_of(event)
     whole = json.loads(value)
     if "data" in whole:
         judge_event(whole)
