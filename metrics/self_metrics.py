@@ -21,7 +21,6 @@ class _Counter(NamedTuple):
 # Group of `FeedState.counters` -> the counter it is shown as.
 COUNTERS: Final[dict[str, _Counter]] = {
     "accepted": _Counter("salesfloor_events", "topic", "Events decoded and merged, duplicates included."),
-    "changed": _Counter("salesfloor_events_changed", "topic", "Events that changed what is known."),
     "unchanged": _Counter("salesfloor_events_unchanged", "topic", "Events that said nothing new."),
     "rejected": _Counter("salesfloor_events_rejected", "reason", "Records that became dead letters."),
     "ignored": _Counter("salesfloor_events_ignored", "what", "Well-formed input that no number knows."),
