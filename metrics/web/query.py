@@ -37,6 +37,9 @@ def ask_of(
         raise BadAsk(str(error)) from None
     return (instant_ms(at[0]) if at else None), filters
 
+# A year off either end of what the calendar can tell, whatever the offset.
+_FIRST_YEAR, _LAST_YEAR = 4, 9996
+
 
 def instant_ms(text: str) -> int:
     """Read an RFC 3339 instant. A `+` that arrived as a blank, as from an unescaped address, is mended."""
@@ -46,6 +49,8 @@ def instant_ms(text: str) -> int:
         raise BadAsk(f"at={text!r} is no instant; write it as 2026-11-21T09:30:00Z") from None
     if moment.tzinfo is None:
         raise BadAsk(f"at={text!r} names no zone; end it with Z or an offset such as +08:00")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise BadAsk(f"at={text!r} lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}; name another")
     return round(moment.timestamp() * 1000)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metrics.kpi_snapshot import JsonValue
@@ -105,6 +105,8 @@ QUERIES = st.lists(
 
 
 @settings(max_examples=amount(150, long=3000))
+@example(path="/api/snapshot", query=[("at", "0001-01-01T00:00:00+14:00")])
+@example(path="/api/snapshot", query=[("at", "9999-12-31T23:59:59-14:00")])
 @given(path=st.sampled_from([path for path in PLAIN if path.startswith("/api/")]), query=QUERIES)
 def test_a_question_of_any_form_gets_an_answer_that_is_documented(
     caller: Caller, path: str, query: list[tuple[str, str]]
