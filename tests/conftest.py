@@ -7,12 +7,14 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.strength import amount
+from tests.strength import LONG, amount
 
-# No test is timed: how long an example takes says more about the machine than about the code.
+# No test is timed: how long an example takes says more about the machine than about the code. The ordinary
+# run gives the same verdict on the same commit, so its examples stay the same; the long form looks for new ones.
 settings.register_profile(
     "untimed",
     deadline=None,
+    derandomize=not LONG,
     suppress_health_check=[HealthCheck.too_slow],
     max_examples=amount(100, long=1000),
 )

@@ -29,6 +29,7 @@ from tests.histories import (
 )
 from tests.oracle import CARRIED, answers, books_of
 from tests.product_path import NAME_IN_CATALOGUE
+from tests.strength import amount
 
 NEEDS_A_ROSTER = {"reps_on_roster", "revenue_per_rep", "training_rate"}
 """Told by region of a floor with a roster: see test_reference_events."""
@@ -95,7 +96,7 @@ def test_a_seeded_history_by_product_source_and_region_equals_the_oracle(seed: i
     asyncio.run(check(events, as_of_ms, floor, random, levels=CARRIED))
 
 
-@settings(max_examples=25)
+@settings(max_examples=amount(25, long=250))
 @given(st.data())
 def test_any_history_by_product_source_and_region_equals_the_oracle(data: st.DataObject) -> None:
     floor, as_of_ms = data.draw(st.sampled_from(CASES))

@@ -16,6 +16,7 @@ from tests.oracle import LEVELS, Answer, Sample, answers, books_of
 from tests.oracle_customers import LIFETIME_KPIS
 from tests.oracle_windows import Floor
 from tests.product_path import ProductPath, differences, numbers_of
+from tests.strength import amount
 
 
 def ms(*parts: int) -> int:
@@ -70,7 +71,7 @@ def test_a_seeded_history_equals_the_oracle(seed: int) -> None:
     asyncio.run(check(events, as_of_ms, floor, generator.random))
 
 
-@settings(max_examples=60)
+@settings(max_examples=amount(60, long=600))
 @given(st.data())
 def test_any_history_equals_the_oracle(data: st.DataObject) -> None:
     floor, as_of_ms = data.draw(st.sampled_from(CASES))

@@ -20,6 +20,7 @@ from tests.oracle_joins import local_midnight
 from tests.oracle_targets import NOW, SUMS, Custom, Figures, Goal, days_of, figures
 from tests.oracle_windows import WEEKDAYS, Floor, instant_of, local_of
 from tests.product_path import ProductPath
+from tests.strength import amount
 
 CHANCES = {"proposal": 0.5, "closing": 0.85}
 FLOORS = (
@@ -188,7 +189,7 @@ def _first_days(goals: list[Goal], floor: Floor, custom: Custom) -> list[date]:
     return [days_of(goal.period, floor, custom)[0] for goal in goals]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=amount(60, long=600))
 @given(st.data())
 def test_a_day_before_its_end_every_period_has_its_whole_weight_but_the_rest(data: st.DataObject) -> None:
     """Pace never falls, begins at 0 and ends at the quota, whatever the calendar."""

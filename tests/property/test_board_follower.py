@@ -17,6 +17,7 @@ from streams.stores.base import BoardChange
 from streams.stores.memory import MemoryStore
 from tests.boards import Writer, sums_of_boards, sums_of_log
 from tests.simulation.virtual_time import run_virtually
+from tests.strength import amount
 
 SLOTS = 2
 Notice = Literal["told", "dropped", "told twice"]
@@ -110,13 +111,13 @@ class World:
 
 
 @given(steps=steps)
-@settings(max_examples=300)
+@settings(max_examples=amount(300, long=3000))
 def test_the_log_adds_up_to_the_stored_boards_whatever_was_lost_on_the_way(steps: list[Step]) -> None:
     run_virtually(_follow(steps, check_between=False))
 
 
 @given(steps=steps)
-@settings(max_examples=150)
+@settings(max_examples=amount(150, long=1500))
 def test_comparing_marks_mends_what_no_notice_told(steps: list[Step]) -> None:
     run_virtually(_follow(steps, check_between=True))
 

@@ -25,6 +25,7 @@ from metrics.panes import Cell
 from metrics.places import Places
 from metrics.roster import Roster
 from tests.panes import FakeReader, Row
+from tests.strength import amount
 
 HOUR_MS = 3_600_000
 QUARTER_MS = HOUR_MS // 4
@@ -67,7 +68,7 @@ def assert_same(told: Exported, look: int, report: ConversionReport) -> None:
     assert told.cusum[look] == pytest.approx(report.cusum["deal_win"][0], abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=60)
+@settings(max_examples=amount(60, long=600))
 @given(closings, instants, calendars)
 def test_counts_and_cusum_are_those_of_the_metrics_role(
     found: dict[int, bool], at_ms: int, calendar: Calendar

@@ -28,9 +28,10 @@ def verify(delivery: Delivery, source: Source) -> Verified | Refusal:
         return refusal
     assert seconds is not None
     try:
+        message_id.encode()
         body = delivery.body.decode()
-    except UnicodeDecodeError:
-        return Refusal(RefusalReason.WRONG, "the body is not UTF-8 text, so it was not signed as shown")
+    except UnicodeError:
+        return Refusal(RefusalReason.WRONG, "id or body is not UTF-8 text, so it was not signed as shown")
     moment = datetime.fromtimestamp(seconds, UTC)
     expected = [Webhook(secret).sign(message_id, moment, body) for secret in source.secrets]
     signatures = [one for one in shown.split(" ") if one.startswith(f"{_VERSION},")]

@@ -13,6 +13,7 @@ from streams.gateway.placing import place
 from streams.gateway.reading import parse_json
 from tests.crm_samples import Folder, Item, folders, media_type, samples
 from tests.made_up import spoiled
+from tests.strength import amount
 
 
 @cache
@@ -35,7 +36,7 @@ def _read(folder: Folder, file: str, payload: Any) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
-@settings(max_examples=60)
+@settings(max_examples=amount(60, long=600))
 @given(data=st.data())
 def test_changed_payload_gets_an_answer_and_every_event_a_place(folder: Folder, data: st.DataObject) -> None:
     parsed = _parsed(folder.name)
@@ -58,7 +59,7 @@ HEADER_VALUES = st.sampled_from(
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
-@settings(max_examples=40)
+@settings(max_examples=amount(100, long=5000))
 @given(data=st.data())
 def test_no_headers_and_no_bytes_upset_a_check_of_the_sender(folder: Folder, data: st.DataObject) -> None:
     names = _header_names(folder.name)

@@ -27,6 +27,7 @@ from streams.gateway.model import (
 from streams.gateway.placing import cloud_event, place
 from tests.salesforce_told import AT_MS, DEAL, ORGANISATION, VENDOR, only, source
 from tests.senders import RecordingSender
+from tests.strength import amount
 
 
 def envelope(*records: str, organisation: str = ORGANISATION, before: str = "") -> bytes:
@@ -67,7 +68,7 @@ TEXTS = st.sampled_from(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=amount(80, long=800))
 @given(
     values=st.dictionaries(
         st.sampled_from(FIELDS),
