@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from tests.strength import LONG, amount
 
 # No test is timed: how long an example takes says more about the machine than about the code. The ordinary
-# run gives the same verdict on the same commit, so its examples stay the same; the long form looks for new ones.
+# run gives the same verdict on the same commit, so its examples stay; the long form looks for new ones.
 settings.register_profile(
     "untimed",
     deadline=None,

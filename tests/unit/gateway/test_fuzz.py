@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.gateway.model import AsIs, Canonical, Delivery, Malformed, Outcome, Thin, Unreadable
+from streams.gateway.model import (
+    AsIs,
+    Canonical,
+    Delivery,
+    Malformed,
+    Outcome,
+    Refusal,
+    RefusalReason,
+    Thin,
+    Unreadable,
+)
 from streams.gateway.placing import place
 from streams.gateway.reading import parse_json
 from tests.crm_samples import Folder, Item, folders, media_type, samples
@@ -69,6 +79,15 @@ def test_no_headers_and_no_bytes_upset_a_check_of_the_sender(folder: Folder, dat
     secret = folder.told.get("other_secret", "another-secret-0123456789abcdef")
     verdict = folder.vendor.verify(delivery, folder.source(secrets=(secret,)))
     assert type(verdict).__name__ == "Refusal", "a stranger got in"
+
+
+def test_a_signed_id_that_is_no_utf8_is_a_wrong_signature() -> None:
+    folder = next(one for one in folders() if one.name == "standard-webhooks")
+    headers = {"webhook-id": "\udcff", "webhook-timestamp": "1763134927", "webhook-signature": "v1,AA=="}
+    delivery = Delivery("POST", "https://h.example/x", headers, "application/json", b"{}", 1_763_134_927_000)
+    verdict = folder.vendor.verify(delivery, folder.source(secrets=(folder.told["other_secret"],)))
+    assert isinstance(verdict, Refusal)
+    assert verdict.reason is RefusalReason.WRONG
 
 
 @cache
