@@ -1,11 +1,12 @@
-"""The newest snapshot's gauges in, ready-made scrapes out: what is asked for, ahead of the next asking.
+"""The newest snapshot's gauges in, the bytes of a scrape out: made for the first that asks, then copied.
 
-A format that a scraper asked for lately is rendered with every tick, so that a scrape costs a copy.
-A format nobody asks for costs nothing; its first scrape waits for its own rendering.
+A snapshot that nobody scrapes is never rendered, and a scrape shows the newest there is. On a floor so huge
+that rendering takes long, scrapes grow older instead of taking more than half of a core.
 """
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,8 +27,8 @@ from metrics.self_metrics import build_info, feed_families, snapshot_families
 # Label text is so repetitive that higher levels take three times the time for little.
 _GZIP_LEVEL: Final = 1
 
-# Renderings a format is kept up without being asked for: at one a second, two scrapes a minute apart.
-_UNASKED_MAX: Final = 120
+# A rendering that took longer than this is kept as long again, though a newer snapshot is there.
+_LONG_SECONDS: Final = 0.1
 
 
 class Rendered:
@@ -44,10 +45,6 @@ class Rendered:
             self._gzipped = gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
         return self._gzipped
 
-    @property
-    def was_gzipped(self) -> bool:
-        return self._gzipped is not None
-
 
 @dataclass(frozen=True)
 class _Shown:
@@ -55,55 +52,47 @@ class _Shown:
     gauges: Callable[[], Sequence[Gauge]]
 
 
-@dataclass
-class _Format:
+@dataclass(frozen=True)
+class _Kept:
     rendered: Rendered
     shown: _Shown
-    unasked: int = 0
+    rests_until: float
+    """As `monotonic`: before it no newer one is made."""
 
 
 class Scrapes:
-    """Used from two threads: ticks render ahead, the event loop answers."""
+    """Used from several threads: ticks show, scrapes are answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._label_text = LabelText()
         self._shown: _Shown | None = None
-        self._formats: dict[bool, _Format] = {}
+        self._kept: dict[bool, _Kept] = {}
 
     def show(self, snapshot: KpiSnapshot, gauges: Callable[[], Sequence[Gauge]]) -> None:
         """Take over a snapshot; its gauges are made when they are rendered, by one thread at a time."""
         self._shown = _Shown(snapshot, gauges)
 
-    def render_ahead(self) -> None:
-        """Render the newest snapshot in every format that was asked for lately."""
-        shown = self._shown
-        for openmetrics, kept in tuple(self._formats.items()):
-            if shown is None or kept.shown is shown:
-                continue
-            if kept.unasked >= _UNASKED_MAX:
-                self._formats.pop(openmetrics, None)
-                continue
-            rendered = self._render(shown, openmetrics=openmetrics)
-            if kept.rendered.was_gzipped:
-                rendered.gzipped  # noqa: B018  compressed here, so that the scraper need not wait
-            self._formats[openmetrics] = _Format(rendered, shown, kept.unasked + 1)
-
-    def answer(self, state: Callable[[], FeedState], *, openmetrics: bool) -> Rendered:
-        """Return the newest rendering; without any snapshot, what `state` says of the pipeline."""
-        kept = self._formats.get(openmetrics)
-        if kept is None:
-            shown = self._shown
+    def answer(self, state: FeedState, *, openmetrics: bool) -> Rendered:
+        """Return the newest snapshot's rendering; without any snapshot, what `state` says of the pipeline."""
+        with self._lock:
+            shown, kept = self._shown, self._kept.get(openmetrics)
             if shown is None:
-                own = _own_lines(state(), None, openmetrics=openmetrics)
-                return _rendered(b"", own, openmetrics=openmetrics)
-            kept = self._formats[openmetrics] = _Format(self._render(shown, openmetrics=openmetrics), shown)
-        kept.unasked = 0
-        return kept.rendered
+                return _rendered(
+                    b"", _own_lines(state, None, openmetrics=openmetrics), openmetrics=openmetrics
+                )
+            if kept is None or (kept.shown is not shown and self._monotonic() >= kept.rests_until):
+                began = self._monotonic()
+                rendered = self._render(shown, openmetrics=openmetrics)
+                ended = self._monotonic()
+                took = ended - began
+                rest = took if took > _LONG_SECONDS else 0.0
+                kept = self._kept[openmetrics] = _Kept(rendered, shown, ended + rest)
+            return kept.rendered
 
     def _render(self, shown: _Shown, *, openmetrics: bool) -> Rendered:
-        with self._lock:
-            kpis = kpi_lines(shown.gauges(), self._label_text, openmetrics=openmetrics)
+        kpis = kpi_lines(shown.gauges(), self._label_text, openmetrics=openmetrics)
         own = _own_lines(shown.snapshot.state, shown.snapshot, openmetrics=openmetrics)
         return _rendered(kpis, own, openmetrics=openmetrics)
 

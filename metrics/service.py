@@ -1,8 +1,8 @@
-"""A `PaneReader` in, the current snapshot and its rendered gauges out, once per tick. Serves no HTTP.
+"""A `PaneReader` in, the current snapshot and its rendered gauges out, tick by tick. Serves no HTTP.
 
 A tick reads the panes in one step (no await between), computes in a thread, and swaps the result in.
 Ticks come every `tick_ms`, and in between as soon as panes changed, where computing is cheap enough.
-Scrapes are rendered every `tick_ms`; between two renderings each gets the same bytes.
+A scrape shows the newest snapshot, rendered once for all who ask for it.
 """
 
 import asyncio
@@ -18,17 +18,16 @@ from metrics.contest import ContestStanding
 from metrics.gauge_windows import GaugeWindows
 from metrics.gauges import Gauge, GaugeLabels, kpi_gauges
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
-from metrics.panes import PaneReader
+from metrics.panes import FeedState, PaneReader
 from metrics.rewards import CommissionEstimate, RewardTaker, to_be_kept
 from metrics.scrapes import Rendered, Scrapes
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
 from metrics.target_gauges import target_gauges
 
 _MS_PER_SECOND: Final = 1000
-_LOOK_SECONDS: Final = 0.05
-_REST_SECONDS_MIN: Final = 0.2
-_RESTS: Final = 2
-"""Before a tick between the ticks, computing rests so many times as long as it took: a third of a core."""
+_LOOK_SECONDS: Final = 0.02
+_REST_SECONDS_MIN: Final = 0.05
+"""Before a tick between the ticks, computing rests so long, and at least as long as it took: half a core."""
 NOTHING_BESIDE: Final = BesideRules()
 
 
@@ -69,6 +68,7 @@ class SnapshotService:
         self._kept: dict[str, Mapping[str, JsonValue]] = {}
         self._ticked_for: tuple[int, int] | None = None
         self._next_tick = asyncio.Event()
+        self._scraping = asyncio.Lock()
         self._more_gauges: Callable[[], Iterable[Gauge]] = tuple
         # A tick and `at` may run in two threads; each keeps caches that must not be shared half-made.
         self._history_lock = threading.Lock()
@@ -126,32 +126,23 @@ class SnapshotService:
         wanted = self._wanted()
         if wanted is not None:
             self._finish(*wanted)
-            self._scrapes.render_ahead()
         assert self._current is not None, "the first tick always computes"
         return self._current
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tick until `stop` is set; computing happens in a thread, so the event loop stays free.
-
-        Rendering gets at most half of the time: on a huge floor scrapes grow older, not the snapshot.
-        """
+        """Tick until `stop` is set; computing happens in a thread, so the event loop stays free."""
         tick_seconds = self._tick_ms / _MS_PER_SECOND
-        render_from = 0.0
         while not stop.is_set():
-            tick_began = time.monotonic()
+            began = time.monotonic()
             wanted = self._wanted()
             if wanted is not None:
                 await asyncio.to_thread(self._finish, *wanted)
                 self._next_tick.set()
                 self._next_tick = asyncio.Event()
-            if (began := time.monotonic()) >= render_from:
-                await asyncio.to_thread(self._scrapes.render_ahead)
-                ended = time.monotonic()
-                render_from = max(tick_began + tick_seconds, ended + (ended - began))
             ended = time.monotonic()
-            spent = ended - tick_began
-            due = ended + max(min(tick_seconds - spent, render_from - ended), spent)
-            await self._wait_for_tick(stop, ended + max(_REST_SECONDS_MIN, _RESTS * spent), due)
+            spent = ended - began
+            due = max(began + tick_seconds, ended + spent)
+            await self._wait_for_tick(stop, ended + max(_REST_SECONDS_MIN, spent), due)
 
     async def _wait_for_tick(self, stop: asyncio.Event, early: float, due: float) -> None:
         """Wait until `due`, but from `early` on only for as long as nothing changed; both as `monotonic`."""
@@ -210,15 +201,20 @@ class SnapshotService:
     # --- scrapes
 
     def exposition(self, *, openmetrics: bool) -> Rendered:
-        """Return the newest rendered scrape; before the first tick, the pipeline's own metrics only."""
-        return self._scrapes.answer(self._reader.state, openmetrics=openmetrics)
+        """Return the newest snapshot as a scrape; before the first tick, the pipeline's own metrics only."""
+        return self._scrapes.answer(self._reader.state(), openmetrics=openmetrics)
 
-    def rendered(self, accept: str = "", accept_encoding: str = "") -> tuple[bytes, str, str]:
-        """Return (body, content type, content encoding or "") for a request's headers."""
-        answer = self.exposition(openmetrics="application/openmetrics-text" in accept.lower())
-        if "gzip" in accept_encoding.lower():
-            return answer.gzipped, answer.content_type, "gzip"
-        return answer.body, answer.content_type, ""
+    async def scrape(self, *, openmetrics: bool, gzipped: bool) -> Rendered:
+        """Do `exposition`, and compress it where that is asked for, in a thread; one scrape after another."""
+
+        def made(state: FeedState) -> Rendered:
+            rendered = self._scrapes.answer(state, openmetrics=openmetrics)
+            if gzipped:
+                rendered.gzipped  # noqa: B018  compressed here, not on the event loop
+            return rendered
+
+        async with self._scraping:
+            return await asyncio.to_thread(made, self._reader.state())
 
     # --- a tick
 

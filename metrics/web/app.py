@@ -1,7 +1,6 @@
 """A `SnapshotSource` in, HTTP answers out: /metrics, the JSON API, the status page and the probes.
 
-Everything a scrape needs was rendered before it came; a request copies bytes. Never computes a number of
-the live tick, and knows nothing of where the panes come from.
+Never computes a number of the live tick, and knows nothing of where the panes come from.
 """
 
 import base64
@@ -42,7 +41,7 @@ class SnapshotSource(Protocol):
     def beside(self) -> BesideReport | None:
         """Return what stands beside the newest tick's snapshot; None before the first."""
 
-    def exposition(self, *, openmetrics: bool) -> Rendered: ...
+    async def scrape(self, *, openmetrics: bool, gzipped: bool) -> Rendered: ...
 
     def image(self) -> PaneImage: ...
 
@@ -109,11 +108,12 @@ def create_app(
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    rendered = request.app[SOURCE].exposition(
-        openmetrics=_prefers_openmetrics(request.headers.get("Accept", ""))
+    gzipped = _accepts_gzip(request)
+    rendered = await request.app[SOURCE].scrape(
+        openmetrics=_prefers_openmetrics(request.headers.get("Accept", "")), gzipped=gzipped
     )
     headers = {"Content-Type": rendered.content_type, "Vary": "Accept, Accept-Encoding"}
-    if not _accepts_gzip(request):
+    if not gzipped:
         return web.Response(body=rendered.body, headers=headers)
     return web.Response(body=rendered.gzipped, headers={**headers, "Content-Encoding": "gzip"})
 

@@ -1,4 +1,4 @@
-"""The service computes once per tick, keeps scrapes ready, and says when it cannot be relied on."""
+"""The service computes once per tick, renders for those who ask, and says when it cannot be relied on."""
 
 import asyncio
 import gzip
@@ -7,6 +7,7 @@ import pytest
 
 from metrics import scrapes
 from metrics.panes import Cell, FeedState
+from metrics.scrapes import Rendered, Scrapes
 from metrics.service import SnapshotService
 from metrics.snapshot import Filters, SnapshotConfig
 from tests.panes import FakeReader, Row
@@ -33,8 +34,11 @@ class Floor:
             tick_ms=tick_ms,
         )
 
+    def body(self) -> bytes:
+        return self.service.exposition(openmetrics=False).body
+
     def calls_line(self) -> str:
-        body, _, _ = self.service.rendered()
+        body = self.body()
         (line,) = (
             line
             for line in body.decode().splitlines()
@@ -59,64 +63,58 @@ def test_a_tick_computes_only_when_the_panes_or_the_second_changed() -> None:
 def test_scrapes_between_two_ticks_get_the_very_same_bytes() -> None:
     floor = Floor(Row(NOW_MS - 1, ANN, "calls_done"))
     floor.service.tick()
-    body = floor.service.rendered()[0]
+    body = floor.body()
     floor.reader.put([])
     floor.now_ms += 5000
-    assert floor.service.rendered()[0] is body
+    assert floor.body() is body
     floor.service.tick()
     assert floor.calls_line() == "0.0"
 
 
-def test_a_format_once_asked_for_is_rendered_by_the_tick() -> None:
-    floor = Floor()
-    floor.service.tick()
-    floor.service.rendered(accept_encoding="gzip")
-    floor.now_ms += 1000
-    floor.service.tick()
-    assert floor.service.exposition(openmetrics=False).was_gzipped
-    assert not floor.service.exposition(openmetrics=True).was_gzipped
+def test_long_rendering_takes_at_most_half_of_the_time() -> None:
+    clock = iter([0.0, 3.0, 5.9, 6.0, 6.0, 7.0])
+    shows = Scrapes(lambda: next(clock))
+    snapshots = [Floor().service.tick() for _ in range(3)]
+
+    def answered(number: int) -> Rendered:
+        shows.show(snapshots[number], tuple)
+        return shows.answer(FeedState(), openmetrics=False)
+
+    first = answered(0)  # from 0 to 3
+    assert answered(1) is first  # at 5.9
+    assert answered(2) is not first  # at 6.0
 
 
-def test_a_format_nobody_asks_for_any_more_is_rendered_no_longer_and_answers_afresh_when_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(scrapes, "_UNASKED_MAX", 3)
-    floor = Floor()
-    floor.service.tick()
-    old = floor.service.rendered()[0]
-    for _ in range(5):
-        floor.now_ms += 1000
-        floor.service.tick()
-    assert not floor.service._scrapes._formats
-    new = floor.service.rendered()[0]
-    assert new != old
-    assert f"salesfloor_as_of_timestamp_seconds {(NOW_MS + 5000) / 1000 / 1e9!r}e+09" in new.decode()
-
-
-@pytest.mark.parametrize(
-    ("accept", "encoding", "content_type"),
-    [
-        ("", "", "text/plain; version=0.0.4; charset=utf-8"),
-        ("text/plain", "gzip, deflate", "text/plain; version=0.0.4; charset=utf-8"),
-        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "gzip",
-         "application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    ],
-)  # fmt: skip
-def test_a_scrape_gets_the_format_and_encoding_it_asks_for(
-    accept: str, encoding: str, content_type: str
+@pytest.mark.parametrize("openmetrics", [False, True])
+async def test_a_scrape_is_the_exposition_in_the_format_asked_for_and_compressed_the_same(
+    openmetrics: bool,
 ) -> None:
     floor = Floor()
     floor.service.tick()
-    body, answered, encoded = floor.service.rendered(accept, encoding)
-    plain = floor.service.rendered(accept)[0]
-    assert answered == content_type
-    assert (gzip.decompress(body) if encoded == "gzip" else body) == plain
-    assert plain.endswith(b"# EOF\n") == ("openmetrics" in accept)
+    scraped = await floor.service.scrape(openmetrics=openmetrics, gzipped=True)
+    assert gzip.decompress(scraped.gzipped) == scraped.body
+    assert scraped is floor.service.exposition(openmetrics=openmetrics)
+    assert scraped.body.endswith(b"# EOF\n") == openmetrics
+
+
+async def test_scrapes_at_once_share_one_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor, made = Floor(), []
+
+    def counted(*_: object, **__: object) -> Rendered:
+        made.append(1)
+        return Rendered("text/plain", b"")
+
+    monkeypatch.setattr(scrapes, "_rendered", counted)
+    floor.service.tick()
+    asked = [floor.service.scrape(openmetrics=False, gzipped=False) for _ in range(20)]
+    answers = await asyncio.gather(*asked)
+    assert len(made) == 1
+    assert len({id(answer) for answer in answers}) == 1
 
 
 def test_before_the_first_tick_a_scrape_tells_of_the_pipeline_only() -> None:
     floor = Floor(state=FeedState(slots_expected=4, slots_loaded=1))
-    body = floor.service.rendered()[0].decode()
+    body = floor.body().decode()
     assert "salesfloor_slots_loaded 1.0" in body
     assert "salesfloor_floor_" not in body
 
@@ -187,16 +185,13 @@ async def test_a_change_is_computed_without_waiting_for_the_time_of_the_next_tic
         await running
 
 
-async def test_scrapes_stay_the_same_between_the_times_of_ticks_though_a_change_was_computed() -> None:
+async def test_a_change_between_the_times_of_ticks_is_in_the_next_scrape() -> None:
     floor, stop = Floor(tick_ms=3_600_000), asyncio.Event()
     running = asyncio.create_task(floor.service.run(stop))
-    bodies = []
     async with asyncio.timeout(10):
-        await floor.service.next_tick()  # rendered right after it
-        for _ in range(2):
-            floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done")])
-            await floor.service.next_tick()
-            bodies.append(floor.service.rendered()[0])
-        assert bodies[0] == bodies[1]
+        await floor.service.next_tick()
+        floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done")])
+        await floor.service.next_tick()
+        assert floor.calls_line() == "1.0"
         stop.set()
         await running

@@ -68,7 +68,7 @@ class FixedSource:
         self.beside: BesideReport | None = None
         self.asked: list[tuple[int, Filters]] = []
 
-    def exposition(self, *, openmetrics: bool) -> Rendered:
+    async def scrape(self, *, openmetrics: bool, gzipped: bool) -> Rendered:
         kind = "application/openmetrics-text" if openmetrics else "text/plain; version=0.0.4"
         body = b"salesfloor_floor_deals_won 3\n"
         return Rendered(f"{kind}; charset=utf-8", body)
