@@ -33,6 +33,10 @@ test-long: $(VENV)/.installed-test ## The same with many more seeds and examples
 integration: $(VENV)/.installed-test ## Run the integration tests on a real Kafka and Redis (needs Java 17, Maven, redis-server)
 	@.ci/with-real-services $(BIN)/python -m pytest -rs tests/integration $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.installed-test ## Break real Kafka, Redis and workers, and compare every number (an hour; ARGS=--short; ARGS=--list)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-lint ## Check style and the direction of imports
 	@$(BIN)/ruff check .
