@@ -1,7 +1,7 @@
 """What a scenario plays on: a floor under load, dice, and its faults, each with the time of its recovery.
 
-A scenario is an async function of a `Stage`, declared with `@scenario`. It breaks things and asserts
-what must be seen meanwhile; when it returns, the runner stops the load, waits for lag 0, and the judge compares all.
+A scenario is an async function of a `Stage`, declared with `@scenario`. It breaks things and asserts what
+must be seen meanwhile. When it returns, the runner stops the load, waits for lag 0 and asks the judge.
 """
 
 import asyncio
