@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.oracle_windows import WINDOWS, Floor, window_pair
+from oracle.windows import WINDOWS, Floor, window_pair
 
 Event = dict[str, object]
 

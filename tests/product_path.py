@@ -12,6 +12,8 @@ from metrics.business_hours import minute_of
 from metrics.calendar import Calendar
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.snapshot import SnapshotConfig, take_snapshot
+from oracle.numbers import ERROR_OF_QUANTILE, LEVELS, Answer, Sample
+from oracle.windows import WEEKDAYS, Floor
 from streams import layout
 from streams.board import BoardFollower
 from streams.events import EntityKind
@@ -22,8 +24,6 @@ from streams.stores.memory import MemoryStore
 from streams.table import Record, SlotTable
 from tests.folding import LogRecord
 from tests.histories import DAY_MS, Event, delivery
-from tests.oracle import ERROR_OF_QUANTILE, LEVELS, Answer, Sample
-from tests.oracle_windows import WEEKDAYS, Floor
 
 VERSION = "test"
 

@@ -13,11 +13,11 @@ from zlib import crc32
 
 import pytest
 
-from tests.oracle import Books, Deal, Lead
-from tests.oracle_customers import customers_of
-from tests.oracle_joins import DealStory, LeadStory, entries_of
-from tests.oracle_records import milliseconds
-from tests.oracle_windows import Floor, instant_of
+from oracle.customers import customers_of
+from oracle.joins import DealStory, LeadStory, entries_of
+from oracle.numbers import Books, Deal, Lead
+from oracle.records import milliseconds
+from oracle.windows import Floor, instant_of
 from tests.strength import LONG
 
 HOUR = timedelta(hours=1)

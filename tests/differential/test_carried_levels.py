@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.catalogue import BUILT_IN
+from oracle.numbers import CARRIED, answers, books_of
 from tests.differential import test_customer_histories as customers
 from tests.differential.test_generated_histories import CASES, check
 from tests.histories import (
@@ -27,7 +28,6 @@ from tests.histories import (
     histories,
     rfc3339,
 )
-from tests.oracle import CARRIED, answers, books_of
 from tests.product_path import NAME_IN_CATALOGUE
 from tests.strength import amount
 

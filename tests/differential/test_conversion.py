@@ -13,8 +13,8 @@ from metrics.conversion_counts import ConversionReport, built_in_funnels, count_
 from metrics.panes import Cell
 from metrics.places import Places
 from metrics.roster import Roster
-from tests.oracle_conversion import Closing, baseline, cusum, tally, trailing
-from tests.oracle_windows import Floor, Span
+from oracle.conversion import Closing, baseline, cusum, tally, trailing
+from oracle.windows import Floor, Span
 from tests.panes import FakeReader, Row
 
 HOUR_MS = 3_600_000

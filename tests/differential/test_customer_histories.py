@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from oracle.numbers import answers, books_of
 from tests.differential.test_generated_histories import CASES, check
 from tests.histories import (
     AMOUNTS,
@@ -21,7 +22,6 @@ from tests.histories import (
     edge_times,
     entity_id,
 )
-from tests.oracle import answers, books_of
 
 ACCOUNTS = 4
 SEEDS = range(60)

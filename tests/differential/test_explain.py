@@ -19,14 +19,14 @@ from metrics.reference import Rate, Reference, RosterSpell, Stage
 from metrics.snapshot import PaneImage
 from metrics.web.explain import ExplainAsk
 from metrics.web.query import BadAsk
+from oracle.numbers import books_of
+from oracle.windows import Floor, window_pair
 from streams.board import BoardFollower
 from streams.explain_source import Explained, counted_in
 from streams.joins.standard import standard_joins
 from streams.stores.images import ImageStore
 from tests.differential.test_generated_histories import CASES
 from tests.histories import DAY_MS, Event, Generator, edge_times
-from tests.oracle import books_of
-from tests.oracle_windows import Floor, window_pair
 from tests.product_path import VERSION, ProductPath, rules_of
 
 LIMIT = 1_000

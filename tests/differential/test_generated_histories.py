@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FINEST
+from oracle.customers import LIFETIME_KPIS
+from oracle.numbers import LEVELS, Answer, Sample, answers, books_of
+from oracle.windows import Floor
 from tests.histories import DAY_MS, HOUR_MS, Event, Generator, edge_times, histories
-from tests.oracle import LEVELS, Answer, Sample, answers, books_of
-from tests.oracle_customers import LIFETIME_KPIS
-from tests.oracle_windows import Floor
 from tests.product_path import ProductPath, differences, numbers_of
 from tests.strength import amount
 

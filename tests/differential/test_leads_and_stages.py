@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
+from oracle.numbers import answers, books_of
+from oracle.windows import Floor
 from tests.histories import DAY_MS, HOUR_MS, Event, cloud_event, rfc3339
-from tests.oracle import answers, books_of
-from tests.oracle_windows import Floor
 from tests.product_path import ProductPath, differences
 
 MINUTE_MS = 60_000

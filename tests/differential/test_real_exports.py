@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from oracle.numbers import Books, answers
+from oracle.windows import Floor, instant_of
 from streams.publish_input import Ready, load_map, mapped_rows
-from tests.oracle import Books, answers
-from tests.oracle_windows import Floor, instant_of
 from tests.product_path import ProductPath, differences
 from tests.real_exports import export_folder, instants, maven_books, olist_books
 

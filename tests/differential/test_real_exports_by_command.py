@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from oracle.numbers import Books, answers
+from oracle.windows import Floor
 from tests.floor_process import running_floor
 from tests.histories import rfc3339
-from tests.oracle import Books, answers
-from tests.oracle_windows import Floor
 from tests.product_path import differences_of_json
 from tests.real_exports import export_folder, instants, maven_books, olist_books
 

@@ -14,9 +14,9 @@ from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import Cell
 from metrics.reference import MarketSize, Rate, Reference, RosterSpell, Stage
 from metrics.snapshot import SnapshotConfig, take_snapshot
-from tests.oracle_reference import Books, Fact, RosterEntry, midnight
-from tests.oracle_reference import Reference as Known
-from tests.oracle_windows import WINDOWS, Floor, Span, window_pair
+from oracle.reference import Books, Fact, RosterEntry, midnight
+from oracle.reference import Reference as Known
+from oracle.windows import WINDOWS, Floor, Span, window_pair
 from tests.panes import FakeReader, Row
 
 DAY_MS = 86_400_000

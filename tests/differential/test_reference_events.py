@@ -9,13 +9,13 @@ from random import Random
 
 import pytest
 
+from oracle.books import Books as Counted
+from oracle.numbers import books_of
+from oracle.reference import FOR_EVER_MS, Books, Fact, Reference, RosterEntry
+from oracle.windows import WINDOWS, Floor, local_of, window_pair
 from tests.differential.test_generated_histories import CASES
 from tests.differential.test_reference_data import over, same, wrong_in
 from tests.histories import DAY_MS, REGIONS, REPS, Event, Generator, cloud_event, edge_times, rfc3339
-from tests.oracle import books_of
-from tests.oracle_books import Books as Counted
-from tests.oracle_reference import FOR_EVER_MS, Books, Fact, Reference, RosterEntry
-from tests.oracle_windows import WINDOWS, Floor, local_of, window_pair
 from tests.product_path import ProductPath
 
 LEVELS = ("floor", "team", "rep", "region", "stage")

@@ -5,10 +5,10 @@ import asyncio
 
 import pytest
 
+from oracle.numbers import answers, books_of
+from oracle.windows import Floor, window_pair
 from tests.differential.test_generated_histories import CASES, allowed_gaps
 from tests.histories import DAY_MS, Event, Generator, edge_times
-from tests.oracle import answers, books_of
-from tests.oracle_windows import Floor, window_pair
 from tests.product_path import NOT_TOLD, ProductPath, numbers_of, wrong_or_missing
 
 RETENTION_MS = 40 * DAY_MS

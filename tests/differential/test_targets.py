@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.pacing import Pacing
 from metrics.snapshot import Filters, SnapshotConfig, take_snapshot
+from oracle.joins import local_midnight
+from oracle.numbers import Books, books_of
+from oracle.targets import NOW, SUMS, Custom, Figures, Goal, days_of, figures
+from oracle.windows import WEEKDAYS, Floor, instant_of, local_of
 from tests.histories import DAY_MS, Event, Generator, edge_times
-from tests.oracle import Books, books_of
-from tests.oracle_joins import local_midnight
-from tests.oracle_targets import NOW, SUMS, Custom, Figures, Goal, days_of, figures
-from tests.oracle_windows import WEEKDAYS, Floor, instant_of, local_of
 from tests.product_path import ProductPath
 from tests.strength import amount
 

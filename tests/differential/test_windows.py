@@ -8,7 +8,7 @@ import pytest
 
 from metrics.calendar import Calendar
 from metrics.windows import windows_at
-from tests.oracle_windows import WINDOWS, Floor, Span, WindowPair, window_pair
+from oracle.windows import WINDOWS, Floor, Span, WindowPair, window_pair
 
 FROM_MS, TO_MS = 1_451_606_400_000, 1_577_836_800_000  # 2016 to 2019: a leap year, Brazil's last summer times
 HALF_HOUR_MS = 1_800_000

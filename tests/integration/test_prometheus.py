@@ -23,9 +23,9 @@ from metrics.beside import beside_gauge_labels
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
 from metrics.gauge_windows import BY_DEFAULT
+from oracle.windows import Floor
 from tests.floor_process import Process, RunningFloor, running_floor
 from tests.histories import Generator, edge_times
-from tests.oracle_windows import Floor
 
 BINARY = "SALESFLOOR_TEST_PROMETHEUS"
 DEADLINE_SECONDS = 60.0

@@ -12,12 +12,12 @@ from functools import partial
 
 import pytest
 
+from oracle import numbers as oracle
+from oracle.activities import activity_numbers
+from oracle.windows import Floor, Span
 from streams.topics import DEALS
-from tests import oracle
 from tests.histories import Event, Generator
 from tests.integration.cluster import SLOTS, Cluster, Worker, until
-from tests.oracle_activities import activity_numbers
-from tests.oracle_windows import Floor, Span
 
 pytestmark = pytest.mark.timeout(300)
 

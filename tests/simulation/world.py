@@ -22,6 +22,8 @@ from unittest.mock import patch
 from aiokafka.structs import TopicPartition
 
 from metrics.snapshot import SnapshotConfig, take_snapshot
+from oracle.numbers import answers, books_of
+from oracle.windows import Floor
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams import layout
@@ -36,8 +38,6 @@ from streams.table import SlotTable
 from streams.topics import SOURCES
 from tests.folding import Checkpoint, Panes
 from tests.histories import DAY_MS, TOPICS, Event, Generator, delivery
-from tests.oracle import answers, books_of
-from tests.oracle_windows import Floor
 from tests.product_path import calendar_of, differences
 from tests.simulation.sums import sums_held, sums_joined, sums_stored
 from tests.simulation.virtual_time import LoopTime, run_virtually

@@ -35,7 +35,7 @@ def test_every_folder_with_code_is_a_package() -> None:
     folders = {
         path.parent
         for path in files()
-        if name_of(path).split("/")[0] in ("streams", "metrics") and path.suffix == ".py"
+        if name_of(path).split("/")[0] in ("streams", "metrics", "oracle") and path.suffix == ".py"
     }
     assert [name_of(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
@@ -72,6 +72,6 @@ def test_no_two_installed_packages_fight_over_our_import_names() -> None:
         _canonical(distribution.metadata["Name"])
         for distribution in distributions()
         for file in distribution.files or ()
-        if file.parts[0] in ("streams", "metrics") and file.suffix == ".py"
+        if file.parts[0] in ("streams", "metrics", "oracle") and file.suffix == ".py"
     }
     assert owners <= {"salesfloor"}

@@ -8,8 +8,8 @@ import pytest
 
 from metrics.business_hours import BusinessHours, minute_of
 from metrics.calendar import WEEKDAYS, Calendar
-from tests.oracle_joins import business_time, last_instant_in_time
-from tests.oracle_windows import Floor
+from oracle.joins import business_time, last_instant_in_time
+from oracle.windows import Floor
 from tests.product_path import calendar_of
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from tests.oracle_activities import Activity, activity_of
-from tests.oracle_customers import CustomerBooks, customers_of, feedback_of, spend_of
-from tests.oracle_joins import DealStory, LeadStory, StageEntry, attempts_for, entries_of, story_of_deal
-from tests.oracle_levels import key_of, product_of
-from tests.oracle_records import CloudEvent, Record, records_of
-from tests.oracle_windows import Floor, instant_of
+from oracle.activities import Activity, activity_of
+from oracle.customers import CustomerBooks, customers_of, feedback_of, spend_of
+from oracle.joins import DealStory, LeadStory, StageEntry, attempts_for, entries_of, story_of_deal
+from oracle.levels import key_of, product_of
+from oracle.records import CloudEvent, Record, records_of
+from oracle.windows import Floor, instant_of
 
 KINDS = ("deal", "lead", "activity", "feedback", "spend")
 MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}

@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cache, cached_property
 
-from tests.oracle_activities import Activity
-from tests.oracle_quantiles import exact_quantile, quantile_error
-from tests.oracle_records import Record
-from tests.oracle_windows import WEEKDAYS, Floor, Span, instant_of, local_of
+from oracle.activities import Activity
+from oracle.quantiles import exact_quantile, quantile_error
+from oracle.records import Record
+from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from tests.oracle_windows import WEEKDAYS, Floor, Span, instant_of, local_of
+from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 FOR_EVER_MS = 1 << 42
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
 
-from tests.oracle import Books, Deal, numbers_by_key, open_deals, within
-from tests.oracle_joins import local_midnight
-from tests.oracle_levels import NOBODY, key_of
-from tests.oracle_windows import WEEKDAYS, Floor, Span, instant_of, local_of
+from oracle.joins import local_midnight
+from oracle.levels import NOBODY, key_of
+from oracle.numbers import Books, Deal, numbers_by_key, open_deals, within
+from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 SUMS = frozenset(("revenue", "deals_won", "deals_lost", "deals_created", "calls", "activities", "talk_time"))
 """KPIs that add up over days, and so can be paced."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from tests.oracle_records import Record
-from tests.oracle_windows import Span
+from oracle.records import Record
+from oracle.windows import Span
 
 KPI_OF_ACTIVITY: Mapping[str, str] = {
     "call": "calls",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from tests.oracle_windows import WEEKDAYS, Floor, Span, WindowPair, instant_of, local_of, window_pair
+from oracle.windows import WEEKDAYS, Floor, Span, WindowPair, instant_of, local_of, window_pair
 
 Completed = Iterable[tuple[str, int | None]]
 """Rep and time of completed activities."""

@@ -12,9 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from tests.oracle_levels import Placed, key_of
-from tests.oracle_records import Record
-from tests.oracle_windows import Floor, Span, instant_of
+from oracle.levels import Placed, key_of
+from oracle.records import Record
+from oracle.windows import Floor, Span, instant_of
 
 Numbers = dict[tuple[str, float | None], Fraction | None]
 NINETY_DAYS_MS = 90 * 24 * 3_600_000

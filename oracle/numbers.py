@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from tests.oracle_activities import activity_numbers
-from tests.oracle_books import Books, Deal, Lead, books_of, split
-from tests.oracle_customers import keys_of, lifetimes, ninety_days_to, present_numbers, tallies
-from tests.oracle_customers import numbers_of as customer_numbers
-from tests.oracle_joins import StageEntry, is_stalled, lead_story_numbers, stage_numbers
-from tests.oracle_levels import CARRIED, LEVELS, is_told
-from tests.oracle_people import growth, pair_a_year_before, people_numbers, velocity, velocity_error
-from tests.oracle_quantiles import exact_quantile, quantile_error
-from tests.oracle_windows import WINDOWS, Floor, Span, WindowPair, window_pair
+from oracle.activities import activity_numbers
+from oracle.books import Books, Deal, Lead, books_of, split
+from oracle.customers import keys_of, lifetimes, ninety_days_to, present_numbers, tallies
+from oracle.customers import numbers_of as customer_numbers
+from oracle.joins import StageEntry, is_stalled, lead_story_numbers, stage_numbers
+from oracle.levels import CARRIED, LEVELS, is_told
+from oracle.people import growth, pair_a_year_before, people_numbers, velocity, velocity_error
+from oracle.quantiles import exact_quantile, quantile_error
+from oracle.windows import WINDOWS, Floor, Span, WindowPair, window_pair
 
 __all__ = ["CARRIED", "LEVELS", "WINDOWS", "Answer", "Books", "Deal", "Lead", "Sample", "answers", "books_of"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tests.oracle_windows import WEEKDAYS, Floor, Span, instant_of, local_of
+from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 MIDNIGHT = datetime.min.time()
 
