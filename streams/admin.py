@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 from metrics.panes import DAY_MS
-from streams.kafka_client import client_options
+from streams.kafka_client import client_options, why_not
 from streams.settings import KafkaSettings, Settings
 from streams.topics import ALERTS, COMPACTED, INCOMPLETE, SOURCES, TOLD
 
@@ -143,7 +143,10 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
         **client_options(kafka, client_id="salesfloor-admin"), request_timeout_ms=ADMIN_TIMEOUT_MS
     )
     try:
-        await admin.start()
+        try:
+            await admin.start()
+        except KafkaConnectionError as error:
+            raise await why_not(kafka) or error from None
         yield admin
     finally:
         await admin.close()

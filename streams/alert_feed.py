@@ -16,7 +16,7 @@ from metrics.wall.alerts import FiringAlert
 from streams.admin import describe_topics
 from streams.alert_events import FIRING, AlertEvent, read_event
 from streams.clock import Clock
-from streams.kafka_client import client_options
+from streams.kafka_client import client_options, meaning_of
 from streams.logs import fields
 from streams.rfc3339 import to_ms
 from streams.settings import Settings
@@ -112,7 +112,7 @@ class AlertFeed:
                 await self._follow()
                 pause, said = _WAIT_FIRST_SECONDS, ""
             except Exception as error:  # noqa: BLE001 - a banner must not cost the numbers their role
-                reason = str(error) or type(error).__name__
+                reason = meaning_of(error)
                 if reason != said:
                     log.warning(fields("no alerts for the wall", reason=reason, fix=_FIX))
                     said = reason

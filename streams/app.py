@@ -26,12 +26,12 @@ from streams.checkpointer import Checkpointer
 from streams.clock import SystemClock
 from streams.dead_letter import DeadLetterProducer
 from streams.faust_table import NoChangelogTableManager, RedisTable
-from streams.kafka_client import bootstrap_servers, ssl_context
+from streams.kafka_client import bootstrap_servers, meaning_of, ssl_context
 from streams.keeper import BatchHook, Keeper
 from streams.logs import FAUST_LOGGER, fields
 from streams.settings import KafkaSettings, Settings
 from streams.settings_rules import fold_rules
-from streams.stores.base import SlotStore, StoreUnavailable
+from streams.stores.base import SlotStore, StoreRefuses, StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.switching import Switched, until_ours, while_ours
 from streams.topics import SOURCES
@@ -207,11 +207,13 @@ async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, 
                 task.result()  # raises what it failed of; the app's start may simply be through
                 watched.discard(task)
         if not stop.is_set():
-            raise WorkerFailed(f"the worker ended by itself: {app.failure or app.crash_reason}")
+            cause = app.failure or app.crash_reason
+            why = meaning_of(cause) if cause else "no reason given"
+            raise WorkerFailed(f"the worker ended by itself: {why}")
     except Switched as error:
         raise WorkerFailed(str(error)) from error
     except (KafkaError, StoreUnavailable) as error:
-        raise WorkerFailed(f"the worker ended by itself: {type(error).__name__}: {error}") from error
+        raise WorkerFailed(f"the worker ended by itself: {meaning_of(error)}") from error
     finally:
         await _stop(app)
         for task in (starting, committing, looking, watching, ended, stopping):
@@ -261,9 +263,11 @@ async def _until_there(
     while not stop.is_set():
         try:
             result = await attempt()
+        except StoreRefuses as error:
+            raise WorkerFailed(str(error)) from error
         except (away, OSError, TimeoutError) as error:
             if not waited:
-                log.warning(fields(f"waiting for {what}", cause=f"{type(error).__name__}: {error}"))
+                log.warning(fields(f"waiting for {what}", cause=meaning_of(error)))
             waited = True
             try:
                 async with asyncio.timeout(pause):

@@ -36,7 +36,7 @@ from streams.pane_log import GrowingLog
 from streams.serving import serving
 from streams.settings import Settings, beside_rules_of, snapshot_config_of
 from streams.settings_rules import fold_rules
-from streams.stores.base import Shown, StoreUnavailable
+from streams.stores.base import Shown, StoreRefuses, StoreUnavailable
 from streams.stores.redis import RedisStore, generation_of
 from streams.stores.results import ResultStore
 from streams.wall_rules import wall_rules_of
@@ -229,7 +229,7 @@ async def _follow(
     following: _Following | None = None
     try:
         while True:
-            shown = await _shown(store)
+            shown = await _shown(store, starting=held is None and following is None)
             under = settings_under(shown, settings)
             service.refusal = "" if under else _refusal(shown, settings)
             if under is None:
@@ -290,8 +290,11 @@ async def _tick(service: SnapshotService, reader: LateReader, stop: asyncio.Even
     await service.run(stop)
 
 
-async def _shown(store: RedisStore) -> Shown:
-    """Wait for Redis, and for a worker to have told it how many slots there are."""
+async def _shown(store: RedisStore, *, starting: bool) -> Shown:
+    """Wait for Redis, and for a worker to have told it how many slots there are.
+
+    Raises `StoreRefuses` while the role is `starting`: a wrong login does not become right by waiting.
+    """
     pause, said = _WAIT_FIRST_SECONDS, ""
     while True:
         try:
@@ -299,6 +302,8 @@ async def _shown(store: RedisStore) -> Shown:
                 return shown
             reason = "no worker has started yet"
         except StoreUnavailable as error:
+            if starting and isinstance(error, StoreRefuses):
+                raise
             reason = str(error)
         if reason != said:
             log.warning(fields("metrics wait", cause=reason))

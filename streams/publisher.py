@@ -21,6 +21,7 @@ from streams.clock import Clock, SystemClock
 from streams.column_rows import content_id
 from streams.decode import check_times
 from streams.events import Reason, Rejected
+from streams.kafka_client import meaning_of
 from streams.producer import connect
 from streams.rfc3339 import rfc3339, to_ms
 from streams.routing import Routed, route
@@ -135,7 +136,7 @@ class Publisher:
             )
         except KafkaError as error:
             raise PublishError(
-                f"Kafka at {kafka.bootstrap} does not answer ({type(error).__name__}); "
+                f"Kafka at {kafka.bootstrap} does not answer ({meaning_of(error)}); "
                 "start it, or name another with --kafka HOST:PORT"
             ) from None
         self._producer, self._idempotent = connected.producer, connected.no_id is None
@@ -188,7 +189,7 @@ class Publisher:
                 routed.event.event_id, await producer.send(routed.topic, value=value, key=routed.key)
             )
         except KafkaError as error:
-            return Unconfirmed(routed.event.event_id, _said(error))
+            return Unconfirmed(routed.event.event_id, meaning_of(error))
 
     def _checked(self, value: bytes) -> Routed | Rejected:
         """Decode as a worker will, and look at the times as it will."""
@@ -233,7 +234,7 @@ class Publisher:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise PublishError(
-                f"Kafka did not take a record ({type(self._error).__name__}); publish again when it is well, "
+                f"Kafka did not take a record ({meaning_of(self._error)}); publish again when it is well, "
                 "what arrived already will not count twice"
             ) from self._error
 
@@ -254,7 +255,7 @@ class _Sent:
             return Unconfirmed(self.id, "the producer was closed")
         error = self.acknowledged.exception()
         if error is not None:
-            return Unconfirmed(self.id, _said(error))
+            return Unconfirmed(self.id, meaning_of(error))
         record = self.acknowledged.result()
         return Accepted(self.id, record.topic, record.partition, record.offset)  # type: ignore[attr-defined]
 
@@ -279,7 +280,3 @@ def _encoded(event: SalesEvent) -> bytes | Rejected:
         return msgspec.json.encode(whole)
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
         return Rejected(Reason.MALFORMED, f"the data cannot be written as JSON: {error}")
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -26,6 +26,7 @@ from streams.gateway.ledger import Ledger, Tell
 from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
 from streams.gateway.topic_source import reading_topics
+from streams.kafka_client import why_not
 from streams.logs import fields
 from streams.metrics_role import Watch, run_metrics
 from streams.serving import CannotListen, serving
@@ -149,6 +150,8 @@ async def _run_gateway(
     token = gateway.token.get_secret_value() if gateway.token else None
     sources = open_sources(settings, os.environ)
     apis = open_apis(settings, os.environ)
+    if isinstance(refusal := await why_not(settings.kafka), SettingsError):
+        raise refusal  # a login that is wrong now does not become right by waiting
     async with AsyncExitStack() as parts:
         sender = await parts.enter_async_context(kafka_sender(settings.kafka))
         retention_ms = settings.worker.retention_days * DAY_MS if settings.clock == "wall" else None

@@ -122,6 +122,26 @@ class KafkaSettings(_Section):
                 raise ValueError(f"{address!r} is not an address; write host:port, such as 'localhost:9092'")
         return ",".join(addresses)
 
+    @model_validator(mode="after")
+    def _nothing_left_open(self) -> Self:
+        """Refuse half a login, and secrets for a protocol that would not use them."""
+        login = {"sasl_username": self.sasl_username, "sasl_password": self.sasl_password}
+        sasl, tls = self.security_protocol.startswith("SASL_"), self.security_protocol.endswith("SSL")
+        for name, value in login.items():
+            if sasl and not value:
+                raise ValueError(f"{name} is missing for security_protocol {self.security_protocol!r}")
+        files = {name: getattr(self, name) for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file")}
+        for use, names, fix in ((sasl, login, "SASL_SSL"), (tls, files, "SSL or SASL_SSL")):
+            unused = [name for name, value in names.items() if value]
+            if unused and not use:
+                raise ValueError(
+                    f"{' and '.join(unused)} would not be used with security_protocol "
+                    f"{self.security_protocol!r}; set it to {fix}, or take them out"
+                )
+        if self.ssl_key_file and not self.ssl_cert_file:
+            raise ValueError("ssl_key_file is there without ssl_cert_file; name the certificate too")
+        return self
+
 
 class RedisSettings(_Section):
     url: SecretStr = Field(

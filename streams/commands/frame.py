@@ -5,6 +5,7 @@ with `--debug` only.
 """
 
 import functools
+import logging
 import os
 import sys
 import traceback
@@ -92,6 +93,8 @@ def example(text: str) -> dict[str, str]:
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code after printing at most one error."""
     _Debug.wanted = False
+    # What the Kafka client says while it fails is said again, better, by the error that ends the command.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         code = group.main(arguments, prog_name="salesfloor", standalone_mode=False)
     except click.ClickException as error:

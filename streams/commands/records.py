@@ -16,6 +16,7 @@ from streams.admin import check_co_partitioning, describe_topics, describe_unfit
 from streams.commands.frame import Failed
 from streams.gateway.apis import open_apis
 from streams.gateway.sources import open_sources
+from streams.kafka_client import meaning_of
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings, SettingsError
@@ -145,6 +146,8 @@ async def _connect(settings: Settings) -> list[str]:
     try:
         for warning in await describe_unfit(settings):
             click.echo(f"Warning: {warning}", err=True)
+    except SettingsError as error:
+        trouble.append(str(error))
     except (KafkaError, OSError) as error:
         trouble.append(_kafka_away(settings, error).message)
     store = open_store(settings)
@@ -160,7 +163,7 @@ async def _connect(settings: Settings) -> list[str]:
 
 def _kafka_away(settings: Settings, error: Exception) -> Failed:
     return Failed(
-        f"Kafka at {settings.kafka.bootstrap} does not answer ({type(error).__name__}); start it, or name "
+        f"Kafka at {settings.kafka.bootstrap} does not answer ({meaning_of(error)}); start it, or name "
         "another with --kafka HOST:PORT"
     )
 

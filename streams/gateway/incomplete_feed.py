@@ -18,7 +18,7 @@ from streams.gateway.clerk import Clerk
 from streams.gateway.incomplete import Key, told_by
 from streams.gateway.ledger import INCOMPLETE_MAX
 from streams.gateway.model import Source, Thin
-from streams.kafka_client import client_options
+from streams.kafka_client import client_options, meaning_of
 from streams.logs import fields
 from streams.settings import Settings
 from streams.topics import INCOMPLETE
@@ -93,7 +93,7 @@ class IncompleteFeed:
             try:
                 await self._follow()
             except Exception as error:  # noqa: BLE001 - a list must not cost the doors their gateway
-                reason = str(error) or type(error).__name__
+                reason = meaning_of(error)
             if self._next != before:
                 pause, tries, said = _WAIT_FIRST_SECONDS, 0, ""
             tries += 1

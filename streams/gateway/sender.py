@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from streams.gateway.model import Outgoing
+from streams.kafka_client import meaning_of, why_not
 from streams.logs import fields
 from streams.producer import connect
 from streams.settings import KafkaSettings
@@ -82,7 +83,7 @@ class KafkaSender:
             raise KafkaAway(f"no acknowledgement within {SEND_TIMEOUT_SECONDS:.0f} s") from None
         except KafkaError as error:
             self._look_after(self._producer)
-            raise KafkaAway(str(error) or type(error).__name__) from error
+            raise KafkaAway(meaning_of(error)) from error
 
     def _look_after(self, producer: AIOKafkaProducer | None) -> None:
         """Have the producer replaced if its sending task has ended: an idempotent one that lost its place in
@@ -128,7 +129,7 @@ class KafkaSender:
                         "no Kafka yet",
                         role="gateway",
                         kafka=self._settings.bootstrap,
-                        reason=error,
+                        reason=await why_not(self._settings) or error,
                         retry_in_seconds=wait_seconds,
                     )
                 )

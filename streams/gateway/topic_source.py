@@ -30,7 +30,7 @@ from streams.gateway.model import (
 )
 from streams.gateway.sender import KafkaAway
 from streams.gateway.vendors import VENDORS
-from streams.kafka_client import client_options
+from streams.kafka_client import client_options, meaning_of
 from streams.logs import fields
 from streams.settings import KafkaSettings
 
@@ -174,7 +174,7 @@ class TopicSource:
                 await self._follow()
                 continue
             except Exception as error:  # noqa: BLE001 - one source must not cost the others their gateway
-                reason = str(error) or type(error).__name__
+                reason = meaning_of(error)
             if self._worked:
                 pause_seconds, said = _WAIT_FIRST_SECONDS, ""
             if reason != said:

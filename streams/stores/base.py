@@ -21,6 +21,13 @@ class StoreUnavailable(Exception):
     """
 
 
+class StoreRefuses(StoreUnavailable):
+    """The store answers and lets us not in: login, certificate or rights. The message names what to mend.
+
+    Who starts gives up; who runs waits, for what refuses now may be mended meanwhile.
+    """
+
+
 class StoreMisconfigured(Exception):
     """The store answers but would lose state in normal operation. The message names the fix."""
 

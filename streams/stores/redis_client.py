@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from streams.stores.base import StoreMisconfigured, StoreUnavailable
+from streams.stores.base import StoreMisconfigured, StoreRefuses, StoreUnavailable
 
 # A healthy Redis answers the largest commit in a fraction of this; a longer wait holds up the slot's fold.
 _SOCKET_TIMEOUT_SECONDS = 2.0
@@ -96,7 +97,7 @@ async def check(client: Redis, address: str, *, require_noeviction: bool) -> lis
             with translated(address):
                 said: dict[bytes | str, bytes | str] = await ask(client, "CONFIG GET", name)
             config.update((_text(key), _text(value)) for key, value in said.items())
-    except redis_errors.ResponseError:
+    except (redis_errors.ResponseError, StoreRefuses):
         # Hosted Redis and narrow ACLs hide CONFIG.
         return [
             f"Redis at {address} does not show its configuration: "
@@ -131,18 +132,44 @@ def translated(address: str) -> Iterator[None]:
     """Turn what a caller can only wait out into `StoreUnavailable`; our own mistakes stay as they are."""
     try:
         yield
-    except redis_errors.AuthenticationError as error:
-        raise StoreUnavailable(
-            f"Redis at {address} refuses the user or password; check redis.url ({error})"
+    except (redis_errors.AuthenticationError, redis_errors.AuthorizationError):
+        raise StoreRefuses(
+            f"Redis at {address} refuses the user or password; check redis.url_file (or SALESFLOOR_REDIS)"
         ) from None
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+        if untrusted := _untrusted(error):
+            raise StoreRefuses(f"Redis at {address} {untrusted}") from None
         # Its text may repeat the URL; its kind says enough.
         raise StoreUnavailable(f"Redis at {address} does not answer ({type(error).__name__})") from None
     except redis_errors.ResponseError as error:
+        if _is_denied(error):
+            raise StoreRefuses(
+                f"Redis at {address} does not let this user do that ({error}); "
+                "docs/security.md lists the rights each role needs"
+            ) from None
         code = _transient_code(error)
         if code is None:
             raise
         raise StoreUnavailable(f"Redis at {address} refuses for now ({code})") from None
+
+
+def _untrusted(error: BaseException | None) -> str:
+    """Return what is wrong with the TLS, "" when that is not it; the client hides it behind its own error."""
+    while error is not None and not isinstance(error, SSLError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return ""
+    if isinstance(error, SSLCertVerificationError):
+        return (
+            f"shows a certificate that is not trusted ({error.verify_message}); name the authority that "
+            "signed it at the end of redis.url: ?ssl_ca_certs=FILE"
+        )
+    return f"and this side find no common TLS ({error.reason}); check that redis.url is right to say rediss://"
+
+
+def _is_denied(error: redis_errors.ResponseError) -> bool:
+    # A script is refused by another text than a command.
+    return isinstance(error, redis_errors.NoPermissionError) or "ACL failure in script" in str(error)
 
 
 def _transient_code(error: redis_errors.ResponseError) -> str | None:
