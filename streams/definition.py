@@ -5,15 +5,17 @@ and say what has changed, until a rebuild has switched to the new ones.
 """
 
 import json
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from streams.settings import FOLD_VERSION, Settings
-from streams.stores.base import Shown
+from streams.stores.base import STORE_FORMAT, ForeignFormat, Shown
 
 # Addresses, doors and formulas say nothing about what is stored.
-_NOT_DEFINING: Final = frozenset({"kafka", "redis", "gateway", "metrics", "kpis"})
+_NOT_DEFINING: Final = frozenset({"access", "kafka", "redis", "gateway", "metrics", "kpis"})
 _NOT_DEFINING_KEYS: Final = {
     "floor": frozenset({"name"}),
     "worker": frozenset(
@@ -31,7 +33,16 @@ def shown_of(settings: Settings, *, slots: int, generation: int | None = None) -
 
 
 def _written(settings: Settings) -> str:
-    return json.dumps({"fold": FOLD_VERSION, "settings": _tree(settings)}, sort_keys=True)
+    said = {"fold": FOLD_VERSION, "release": _release(), "settings": _tree(settings)}
+    return json.dumps(said, sort_keys=True)
+
+
+@cache
+def _release() -> str:
+    try:
+        return version("salesfloor")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _tree(settings: Settings) -> _Tree:
@@ -41,8 +52,10 @@ def _tree(settings: Settings) -> _Tree:
 def settings_under(shown: Shown, settings: Settings) -> Settings | None:
     """Return the settings with everything that defines stored sums as it was for the state shown.
 
-    None when that cannot be known: another release folded it.
+    None when that cannot be known: another release folded or stored it.
     """
+    if shown.format != STORE_FORMAT:
+        return None
     if shown.version == settings.definition_version:
         return settings
     tree = _read(shown)
@@ -62,13 +75,25 @@ def differences(shown: Shown, settings: Settings) -> str:
     """Say, key by key, in what the state shown differs from the settings; for people."""
     tree = _read(shown)
     if tree is None:
-        return "another release of salesfloor folded it"
+        return _of_another_release(shown)
     said = [
         f"{name} {json.dumps(there)}, here {json.dumps(here)}"
         for name, there, here in _compared(tree, _tree(settings))
     ]
     more = len(said) - _SAID_MAX
     return "; ".join(said[:_SAID_MAX]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _of_another_release(shown: Shown) -> str:
+    if shown.format != STORE_FORMAT:
+        return str(ForeignFormat(shown.format))
+    written = _json_of(shown)
+    fold, release = written.get("fold"), written.get("release")
+    if not isinstance(fold, int) or fold == FOLD_VERSION:
+        return "another release of salesfloor folded it"
+    age = "a newer" if fold > FOLD_VERSION else "an older"
+    whose = f"{age} release of salesfloor" + (f" ({release})" if isinstance(release, str) else "")
+    return f"{whose} folded it: fold {fold}, here {FOLD_VERSION} ({_release()})"
 
 
 def _compared(there: _Tree, here: _Tree, at: str = "") -> list[tuple[str, Any, Any]]:
@@ -83,14 +108,19 @@ def _compared(there: _Tree, here: _Tree, at: str = "") -> list[tuple[str, Any, A
 
 
 def _read(shown: Shown) -> _Tree | None:
-    try:
-        written = json.loads(shown.definition)
-    except ValueError:
-        return None
-    if not isinstance(written, dict) or written.get("fold") != FOLD_VERSION:
+    written = _json_of(shown)
+    if shown.format != STORE_FORMAT or written.get("fold") != FOLD_VERSION:
         return None
     tree = written.get("settings")
     return tree if isinstance(tree, dict) else None
+
+
+def _json_of(shown: Shown) -> _Tree:
+    try:
+        written = json.loads(shown.definition)
+    except ValueError:
+        return {}
+    return written if isinstance(written, dict) else {}
 
 
 def _defining() -> list[str]:

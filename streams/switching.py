@@ -10,8 +10,7 @@ import logging
 from streams.definition import differences, shown_of
 from streams.logs import fields
 from streams.settings import Settings
-from streams.stores.base import Shown, StoreUnavailable
-from streams.stores.redis import RedisStore
+from streams.stores.base import ForeignFormat, Shown, StateStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -19,26 +18,31 @@ LOOK_SECONDS = 1.0
 
 
 class Switched(Exception):
-    """The state in use is no longer this worker's: its settings are those of before, or of later."""
+    """The state in use is no longer this worker's: its release or settings are of before, or of later."""
 
 
-async def until_ours(store: RedisStore, settings: Settings, slots: int, stop: asyncio.Event) -> bool:
-    """Announce the slots; wait while the state in use is of other settings. False when stopped before.
+async def until_ours(store: StateStore, settings: Settings, slots: int, stop: asyncio.Event) -> bool:
+    """Announce the slots; wait while the state in use is not ours. False when stopped before.
 
-    State without a single record in it is nobody's: it is taken over.
+    State without a single record in it is nobody's: it is taken over. State that another release arranged
+    is left alone, for what looks empty here need not be.
     """
     ours = shown_of(settings, slots=slots)
-    said = False
+    said = ""
     while not stop.is_set():
-        version = await store.announce(ours)
-        if version == ours.version:
-            return True
-        if await _is_empty(store, slots):
-            await store.announce(ours, whatever=True)
-            return True
-        if not said:
-            log.warning(fields("worker waits", cause=_cause(await store.shown(), settings)))
-            said = True
+        try:
+            version = await store.announce(ours)
+            if version == ours.version:
+                return True
+            if await _is_empty(store, slots):
+                await store.announce(ours, whatever=True)
+                return True
+            cause = _cause(await store.shown(), settings)
+        except ForeignFormat as error:
+            cause = str(error)
+        if cause != said:
+            log.warning(fields("worker waits", cause=cause))
+            said = cause
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await stop.wait()
@@ -47,7 +51,7 @@ async def until_ours(store: RedisStore, settings: Settings, slots: int, stop: as
     return False
 
 
-async def while_ours(store: RedisStore, settings: Settings, slots: int) -> None:
+async def while_ours(store: StateStore, settings: Settings, slots: int) -> None:
     """Look again and again; raise `Switched` once the state in use is of other settings.
 
     What Redis has forgotten is announced again.
@@ -58,22 +62,24 @@ async def while_ours(store: RedisStore, settings: Settings, slots: int) -> None:
         try:
             if await store.announce(ours) != ours.version:
                 raise Switched(
-                    "the state in use was rebuilt under other settings "
+                    "the state in use was rebuilt by another release or under other settings "
                     f"({_differences(await store.shown(), settings)}); start this worker with those"
                 )
+        except ForeignFormat as error:
+            raise Switched(str(error)) from error
         except StoreUnavailable:
             continue  # the checkpointer says so already
 
 
-async def _is_empty(store: RedisStore, slots: int) -> bool:
+async def _is_empty(store: StateStore, slots: int) -> bool:
     return not any([(await store.read_mark(slot)).seq for slot in range(slots)])
 
 
 def _cause(shown: Shown | None, settings: Settings) -> str:
     return (
-        f"the state in use was folded under other settings ({_differences(shown, settings)}); run "
-        "`salesfloor rebuild` with the settings of this worker: it folds everything beside that state, "
-        "then switches"
+        f"the state in use is not of this release and settings ({_differences(shown, settings)}); start the "
+        "workers with those, or run `salesfloor rebuild` with this release and these settings: it folds "
+        "everything beside that state, then switches"
     )
 
 

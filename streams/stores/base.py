@@ -9,9 +9,16 @@ Field names that begin with `@` are the store's own.
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
+
+STORE_FORMAT: Final = 1
+"""How a store arranges what it keeps: names of keys, the store's own fields, what its steps compare.
+
+Not what stands in the fields: that is `FOLD_VERSION`. Written beside everything stored and compared before
+anything is read or changed, so it is the one thing whose place must never move. Absent means 1.
+"""
 
 
 class StoreUnavailable(Exception):
@@ -37,8 +44,22 @@ class ForeignState(Exception):
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"the state in Redis was folded under other settings (definition version {version}); start this "
-            "worker with those settings, or run `salesfloor rebuild` with the new ones"
+            f"the state in Redis was folded by another release or under other settings (definition version "
+            f"{version}); start that release with those settings, or run `salesfloor rebuild` with this one"
+        )
+
+
+class ForeignFormat(ForeignState):
+    """What is stored is arranged as another release does it; it can neither be read nor written here."""
+
+    def __init__(self, found: int) -> None:
+        self.found = found
+        whose = "a newer" if found > STORE_FORMAT else "another"
+        Exception.__init__(
+            self,
+            f"the state in Redis is kept in format {found} by {whose} release of salesfloor; this release "
+            f"knows format {STORE_FORMAT} and leaves it as it is. Start that release again, or give this one "
+            "another redis.namespace, where it folds everything from the topics",
         )
 
 
@@ -139,6 +160,7 @@ class Shown(Struct, frozen=True):
     """What the version stands for (streams.definition); "" when nobody wrote it down."""
     generation: int | None = None
     """None: of each slot the generation that its owner writes."""
+    format: int = STORE_FORMAT
 
 
 class SlotStore(Protocol):
@@ -147,7 +169,8 @@ class SlotStore(Protocol):
     async def claim(self, slot: int) -> Claim:
         """Take the slot from whoever owns it and load its checkpoint.
 
-        Raises `ForeignState`, and takes nothing, when the slot holds another version's state.
+        Raises `ForeignState` or `ForeignFormat`, and takes nothing, when the slot holds state of another
+        definition version or of a release that stores otherwise.
         """
 
     async def commit(self, slot: int, commit: Commit) -> Outcome:
@@ -167,3 +190,33 @@ class SlotStore(Protocol):
 
         unless the store drops some: marks tell. `StoreUnavailable` ends it; enter again and compare marks.
         """
+
+
+class StateStore(SlotStore, Protocol):
+    """A store that keeps several generations of each slot and knows which of them is in use and shown."""
+
+    def of_generation(self, generation: int | None, *, version: str) -> "StateStore":
+        """Return a store that works on this generation, in use or not; None: on the one in use."""
+
+    async def active_generation(self, slot: int) -> int: ...
+
+    async def activate(self, slot: int, generation: int) -> None:
+        """Make this the generation in use. Whoever owned the slot is fenced and claims from it."""
+
+    async def discard(self, slot: int, generation: int) -> bool:
+        """Delete a generation, unless it is the one in use; say whether it is gone."""
+
+    async def announce(self, shown: Shown, *, whatever: bool = False) -> str:
+        """Tell readers how many slots there are and what is shown; return the version shown then.
+
+        What is shown under another version stays, unless `whatever`. The generation stays in any case.
+        Raises `ForeignFormat`, and changes nothing, when another release arranged what is stored.
+        """
+
+    async def show(self, shown: Shown) -> None:
+        """Switch readers to this, in one step."""
+
+    async def shown(self) -> Shown | None:
+        """Return what readers are to show, of whatever format; None when no worker has ever started."""
+
+    async def close(self) -> None: ...

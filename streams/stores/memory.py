@@ -10,17 +10,22 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from streams.stores.base import (
     NO_MARK,
+    STORE_FORMAT,
     Board,
     BoardChange,
     Claim,
     Commit,
+    ForeignFormat,
     ForeignState,
     Mark,
     Outcome,
+    Shown,
     SlotImage,
     StoreUnavailable,
 )
@@ -28,40 +33,41 @@ from streams.stores.base import (
 FailWhen = Literal["before", "after"]
 Notices = Callable[[BoardChange], Iterable[BoardChange]]
 
-# How far back `roll_back` can go, in claims and commits of one slot.
-_UNDO_MAX = 1000
+# How far back `roll_back` can go, in steps of the whole store.
+_UNDO_MAX = 4000
 
 
 @dataclass(slots=True)
-class _Slot:
+class SlotState:
+    """One generation of one slot."""
+
     owner: str = ""
     epoch: int = 0
     version: str = ""
+    format: int = STORE_FORMAT
     seq: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
     board: dict[bytes, bytes] = field(default_factory=dict)
     entities: dict[bytes, bytes] = field(default_factory=dict)
     entities_seq: int = 0
-    undo: "deque[_Undo]" = field(default_factory=lambda: deque(maxlen=_UNDO_MAX))
 
     @property
     def mark(self) -> Mark:
         return Mark(self.owner, self.seq) if self.owner else NO_MARK
 
+    def shallow(self) -> "SlotState":
+        return SlotState(
+            self.owner, self.epoch, self.version, self.format, self.seq,
+            self.offsets, self.board, self.entities, self.entities_seq,
+        )  # fmt: skip
 
-@dataclass(slots=True)
-class _Undo:
-    """What one claim or commit replaced. `committed` is the seq a commit made, None for a claim."""
 
+class _Step(NamedTuple):
+    """One step of the store, and how it is taken back. `committed` is the seq a commit made, else None."""
+
+    slot: int
     committed: int | None
-    owner: str
-    epoch: int
-    version: str
-    seq: int
-    entities_seq: int
-    offsets: dict[str, int]
-    board: dict[bytes, bytes | None]
-    entities: dict[bytes, bytes | None]
+    undo: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -69,7 +75,11 @@ class _Shared:
     """What all stores that look at the same memory see."""
 
     rng: random.Random
-    slots: dict[int, _Slot] = field(default_factory=dict)
+    slots: dict[tuple[int, int], SlotState] = field(default_factory=dict)
+    """(slot, generation) -> its state."""
+    active: dict[int, int] = field(default_factory=dict)
+    shown: Shown | None = None
+    journal: deque[_Step] = field(default_factory=lambda: deque(maxlen=_UNDO_MAX))
     followers: list["asyncio.Queue[BoardChange | None]"] = field(default_factory=list)
     failures: deque[FailWhen] = field(default_factory=deque)
     down: bool = False
@@ -77,26 +87,45 @@ class _Shared:
 
 
 class MemoryStore:
-    """A `SlotStore` in this process's memory."""
+    """A `StateStore` in this process's memory."""
 
     def __init__(
-        self, *, version: str, rng: random.Random | None = None, shared: _Shared | None = None
+        self,
+        *,
+        version: str,
+        rng: random.Random | None = None,
+        shared: _Shared | None = None,
+        generation: int | None = None,
     ) -> None:
         self._version = version
+        self._generation = generation
         self._shared = shared or _Shared(rng or random.Random())
+        self._seen: dict[int, int] = {}  # slot -> generation that was active when last claimed
 
     def with_version(self, version: str) -> "MemoryStore":
         """Return a store on the same memory, as a worker of another definition version sees it."""
         return MemoryStore(version=version, shared=self._shared)
 
+    def of_generation(self, generation: int | None, *, version: str) -> "MemoryStore":
+        return MemoryStore(version=version, shared=self._shared, generation=generation)
+
+    def held(self, slot: int) -> SlotState | None:
+        """Return what is stored of a slot, past every fault; None when there is nothing."""
+        return self._shared.slots.get((slot, self._current(slot)))
+
     async def claim(self, slot: int) -> Claim:
         self._fail("before")
-        state = self._shared.slots.setdefault(slot, _Slot())
-        if state.seq and state.version != self._version:
+        generation = self._seen[slot] = self._current(slot)
+        place = slot, generation
+        state = self._shared.slots.get(place)
+        if state is not None and state.format != STORE_FORMAT:
+            raise ForeignFormat(state.format)
+        if state is not None and state.seq and state.version != self._version:
             raise ForeignState(state.version)
+        self._remember(slot, place)
+        if state is None:
+            state = self._shared.slots[place] = SlotState()
         stale = state.seq != state.entities_seq
-        lost = (state.board, state.entities) if stale else ((), ())
-        self._remember(state, None, board=lost[0], entities=lost[1])
         if stale or not state.seq:
             state.seq = state.entities_seq = 0
             state.offsets, state.board, state.entities = {}, {}, {}
@@ -121,10 +150,13 @@ class MemoryStore:
         return outcome
 
     def _commit(self, slot: int, commit: Commit) -> Outcome:
-        state = self._shared.slots.get(slot)
+        generation = self._current(slot)
+        if self._seen.setdefault(slot, generation) != generation:
+            return Outcome.FENCED
+        state = self._shared.slots.get((slot, generation))
         if state is None or not state.owner:
             return Outcome.ROLLED_BACK
-        if state.owner != commit.owner:
+        if not self._is_ours(state, commit):
             return Outcome.FENCED
         if state.seq != state.entities_seq:
             return Outcome.ROLLED_BACK
@@ -132,31 +164,40 @@ class MemoryStore:
             return Outcome.ALREADY_DONE
         if state.seq != commit.seq:
             return Outcome.ROLLED_BACK
+        self._write(slot, generation, state, commit)
+        if self._shared.active.get(slot, 0) == generation:
+            self._publish(
+                BoardChange(
+                    slot=slot,
+                    seq=state.seq,
+                    offsets=dict(commit.offsets),
+                    set=dict(commit.board_set),
+                    delete=list(commit.board_del),
+                    owner=commit.owner,
+                )
+            )
+        return Outcome.DONE
+
+    def _is_ours(self, state: SlotState, commit: Commit) -> bool:
+        ours = state.format == STORE_FORMAT and state.version == self._version
+        return ours and state.owner == commit.owner
+
+    def _write(self, slot: int, generation: int, state: SlotState, commit: Commit) -> None:
         self._remember(
-            state,
-            commit.seq + 1,
+            slot,
+            (slot, generation),
+            committed=commit.seq + 1,
             board=(*commit.board_set, *commit.board_del),
             entities=(*commit.entities_set, *commit.entities_del),
         )
-        _write(state.board, commit.board_set, commit.board_del)
-        _write(state.entities, commit.entities_set, commit.entities_del)
+        _apply(state.board, commit.board_set, commit.board_del)
+        _apply(state.entities, commit.entities_set, commit.entities_del)
         state.seq = state.entities_seq = commit.seq + 1
         state.offsets = dict(commit.offsets)
-        self._publish(
-            BoardChange(
-                slot=slot,
-                seq=state.seq,
-                offsets=dict(commit.offsets),
-                set=dict(commit.board_set),
-                delete=list(commit.board_del),
-                owner=commit.owner,
-            )
-        )
-        return Outcome.DONE
 
     async def read_board(self, slot: int) -> Board:
         self._fail("before")
-        state = self._shared.slots.get(slot) or _Slot()
+        state = self.held(slot) or SlotState()
         return Board(
             seq=state.seq,
             offsets=dict(state.offsets),
@@ -167,12 +208,12 @@ class MemoryStore:
 
     async def read_mark(self, slot: int) -> Mark:
         self._fail("before")
-        state = self._shared.slots.get(slot)
+        state = self.held(slot)
         return NO_MARK if state is None else state.mark
 
     async def read_image(self, slot: int) -> SlotImage:
         board = await self.read_board(slot)
-        state = self._shared.slots.get(slot) or _Slot()
+        state = self.held(slot) or SlotState()
         return SlotImage(board, dict(state.entities))
 
     @asynccontextmanager
@@ -193,6 +234,60 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    # Generations, and which of them is shown
+
+    async def active_generation(self, slot: int) -> int:
+        self._fail("before")
+        return self._shared.active.get(slot, 0)
+
+    async def activate(self, slot: int, generation: int) -> None:
+        self._fail("before")
+        self._set_active(slot, generation)
+        self._fail("after")
+
+    def _set_active(self, slot: int, generation: int) -> None:
+        active, before = self._shared.active, self._shared.active.get(slot, 0)
+        self._shared.journal.append(_Step(slot, None, lambda: active.__setitem__(slot, before)))
+        active[slot] = generation
+
+    async def discard(self, slot: int, generation: int) -> bool:
+        self._fail("before")
+        if self._shared.active.get(slot, 0) == generation:
+            return False
+        self._remember(slot, (slot, generation))
+        self._shared.slots.pop((slot, generation), None)
+        self._fail("after")
+        return True
+
+    async def announce(self, shown: Shown, *, whatever: bool = False) -> str:
+        self._fail("before")
+        there = self._shared.shown
+        if there is not None and there.format != shown.format:
+            raise ForeignFormat(there.format)
+        if there is not None and there.version != shown.version and not whatever:
+            return there.version
+        told = replace(shown, generation=None if there is None else there.generation)
+        if told != there:
+            self._show(told)
+        return shown.version
+
+    async def show(self, shown: Shown) -> None:
+        self._fail("before")
+        self._show(shown)
+        self._fail("after")
+
+    def _show(self, shown: Shown) -> None:
+        shared, before = self._shared, self._shared.shown
+        shared.journal.append(_Step(-1, None, lambda: setattr(shared, "shown", before)))
+        shared.shown = shown
+
+    async def shown(self) -> Shown | None:
+        self._fail("before")
+        return self._shared.shown
+
+    def _current(self, slot: int) -> int:
+        return self._shared.active.get(slot, 0) if self._generation is None else self._generation
 
     # Faults
 
@@ -220,27 +315,33 @@ class MemoryStore:
         self._shared.notices = notices
 
     def roll_back(self, slot: int, seq: int) -> None:
-        """Return to the image right after commit `seq`, claims made later forgotten too; 0: to nothing."""
-        state = self._shared.slots.get(slot, _Slot())
-        while state.undo and state.undo[-1].committed != seq:
-            _undo(state, state.undo.pop())
+        """Return to the image right after the slot's commit `seq`, everything later forgotten, of other
+        slots too; 0: to nothing."""
+        journal = self._shared.journal
+        while journal and not (journal[-1].slot == slot and journal[-1].committed == seq):
+            journal.pop().undo()
+
+    def forget_last(self, steps: int) -> None:
+        """Lose the last steps, as a store does whose last second was not on disk."""
+        for _ in range(min(steps, len(self._shared.journal))):
+            self._shared.journal.pop().undo()
 
     def lose_all(self) -> None:
         self._shared.slots.clear()
+        self._shared.active.clear()
+        self._shared.shown = None
+        self._shared.journal.clear()
 
     def lose_entities(self, slot: int) -> None:
         """Evict one of a slot's two maps, as a misconfigured store might."""
-        state = self._shared.slots[slot]
-        state.entities, state.entities_seq = {}, -1
+        state = self._shared.slots[slot, self._current(slot)]
+        state.entities, state.entities_seq = {}, 0
+        self._shared.journal.clear()
 
     def start_over(self, slot: int) -> None:
         """Put another, empty generation in the slot's place, as a rebuild does; its last owner is fenced."""
-        state = self._shared.slots.setdefault(slot, _Slot())
-        self._remember(state, None, board=state.board, entities=state.entities)
-        state.seq = state.entities_seq = 0
-        state.epoch += 1
-        state.version, state.owner = "", f"{state.epoch}-{self._shared.rng.getrandbits(64):016x}"
-        state.offsets, state.board, state.entities = {}, {}, {}
+        taken = [number for at, number in self._shared.slots if at == slot]
+        self._set_active(slot, 1 + max(taken, default=0))
 
     def _fail(self, when: FailWhen) -> None:
         if self._shared.down:
@@ -254,40 +355,44 @@ class MemoryStore:
             for queue in self._shared.followers:
                 queue.put_nowait(notice)
 
-    @staticmethod
     def _remember(
-        state: _Slot, committed: int | None, *, board: Iterable[bytes], entities: Iterable[bytes]
+        self,
+        slot: int,
+        place: tuple[int, int],
+        *,
+        committed: int | None = None,
+        board: Iterable[bytes] = (),
+        entities: Iterable[bytes] = (),
     ) -> None:
-        state.undo.append(
-            _Undo(
-                committed=committed,
-                owner=state.owner,
-                epoch=state.epoch,
-                version=state.version,
-                seq=state.seq,
-                entities_seq=state.entities_seq,
-                offsets=state.offsets,
-                board={name: state.board.get(name) for name in board},
-                entities={name: state.entities.get(name) for name in entities},
-            )
-        )
+        """Note how what is about to change now can be taken back: these fields, and all but fields."""
+        slots, state = self._shared.slots, self._shared.slots.get(place)
+        before = None if state is None else state.shallow()
+        fields = {name: before.board.get(name) for name in board} if before else {}
+        more = {name: before.entities.get(name) for name in entities} if before else {}
+
+        def undo() -> None:
+            if before is None:
+                slots.pop(place, None)
+                return
+            slots[place] = before
+            _restore(before.board, fields)
+            _restore(before.entities, more)
+
+        self._shared.journal.append(_Step(slot, committed, undo))
 
 
-def _write(fields: dict[bytes, bytes], changed: dict[bytes, bytes], deleted: Iterable[bytes]) -> None:
+def _apply(fields: dict[bytes, bytes], changed: dict[bytes, bytes], deleted: Iterable[bytes]) -> None:
     fields.update(changed)
     for name in deleted:
         fields.pop(name, None)
 
 
-def _undo(state: _Slot, undo: _Undo) -> None:
-    state.owner, state.epoch, state.version = undo.owner, undo.epoch, undo.version
-    state.seq, state.entities_seq, state.offsets = undo.seq, undo.entities_seq, undo.offsets
-    for fields, earlier in ((state.board, undo.board), (state.entities, undo.entities)):
-        for name, value in earlier.items():
-            if value is None:
-                fields.pop(name, None)
-            else:
-                fields[name] = value
+def _restore(fields: dict[bytes, bytes], earlier: dict[bytes, bytes | None]) -> None:
+    for name, value in earlier.items():
+        if value is None:
+            fields.pop(name, None)
+        else:
+            fields[name] = value
 
 
 async def _until_broken(queue: "asyncio.Queue[BoardChange | None]") -> AsyncIterator[BoardChange]:

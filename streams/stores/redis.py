@@ -3,15 +3,16 @@
 Keys of slot p, all under one hash tag so that a Redis Cluster keeps them together:
 
     {<namespace>:p}:active           string  number of the generation in use; absent means 0
-    {<namespace>:p}:g<n>:board       hash    board fields, and @owner @epoch @seq @version @offsets
+    {<namespace>:p}:g<n>:board       hash    board fields, and @format @owner @epoch @seq @version @offsets
     {<namespace>:p}:g<n>:entities    hash    entity fields, and @seq
-    {<namespace>}:meta               hash    slots, version, definition, generation
+    {<namespace>}:meta               hash    format, slots, version, definition, generation
     <namespace>:changes              channel msgpack of each `BoardChange` of an active generation
 
 Both hashes carry the same @seq. When they disagree, one was lost (evicted, deleted by hand), and
 what remains is worth nothing: a claim then starts from nothing. State of a foreign @version is never
-claimed. `meta` says which generation and version readers show, and what that version means; it is written
-in one step, after every slot's `active`.
+claimed, and none of another @format: whatever a later release arranges anew, these names, `meta` and its
+`format` stay where they are, so that this one sees it. `meta` says which generation and version readers
+show, and what that version means; it is written in one step, after every slot's `active`.
 A script runs whole or not at all: Redis refuses a script for memory, role or disk at its first write
 and never at a later one.
 """
@@ -26,26 +27,32 @@ from redis.asyncio.client import PubSub
 
 from streams.stores.base import (
     NO_MARK,
+    STORE_FORMAT,
     Board,
     BoardChange,
     Claim,
     Commit,
+    ForeignFormat,
     ForeignState,
     Mark,
     Outcome,
     Shown,
     SlotImage,
+    StateStore,
     StoreMisconfigured,
     StoreUnavailable,
 )
 from streams.stores.redis_client import address_of, ask, ask_all, check, connect, translated
 
-# KEYS active, board, entities   ARGV generation, must it be the active one ('1'), version, random part
-# -> 'MOVED', active generation | 'FOREIGN', its version | 'CLAIMED', owner, seq, stale, offsets
+# KEYS active, board, entities
+# ARGV generation, must it be the active one ('1'), version, random part, format
+# -> 'MOVED', active generation | 'FORMAT', its format | 'FOREIGN', its version
+#    | 'CLAIMED', owner, seq, stale, offsets
 _CLAIM = """
 local active = redis.call('GET', KEYS[1]) or '0'
 if ARGV[2] == '1' and active ~= ARGV[1] then return {'MOVED', active} end
-local board = redis.call('HMGET', KEYS[2], '@epoch', '@seq', '@version', '@offsets')
+local board = redis.call('HMGET', KEYS[2], '@epoch', '@seq', '@version', '@offsets', '@format')
+if board[5] and board[5] ~= ARGV[5] then return {'FORMAT', board[5]} end
 local entities_seq = redis.call('HGET', KEYS[3], '@seq')
 if board[2] and board[2] ~= '0' and board[3] ~= ARGV[3] then return {'FOREIGN', board[3] or ''} end
 local seq, offsets, stale = board[2], board[4], '0'
@@ -58,31 +65,36 @@ if stale == '1' or not seq or seq == '0' then
 end
 local epoch = string.format('%d', tonumber(board[1] or '0') + 1)
 local owner = epoch .. '-' .. ARGV[4]
-redis.call('HSET', KEYS[2], '@owner', owner, '@epoch', epoch)
+redis.call('HSET', KEYS[2], '@owner', owner, '@epoch', epoch, '@format', ARGV[5])
 return {'CLAIMED', owner, seq, stale, offsets or ''}
 """
 
-# KEYS meta   ARGV slots, version, definition, whatever is shown now ('1')   -> version shown then
+# KEYS meta   ARGV slots, version, definition, whatever is shown now ('1'), format
+# -> 'SHOWN', version shown then | 'FORMAT', its format
 _ANNOUNCE = """
+local format = redis.call('HGET', KEYS[1], 'format')
+if format and format ~= ARGV[5] then return {'FORMAT', format} end
 local shown = redis.call('HGET', KEYS[1], 'version')
-if shown and shown ~= ARGV[2] and ARGV[4] ~= '1' then return shown end
-redis.call('HSET', KEYS[1], 'slots', ARGV[1], 'version', ARGV[2], 'definition', ARGV[3])
-return ARGV[2]
+if shown and shown ~= ARGV[2] and ARGV[4] ~= '1' then return {'SHOWN', shown} end
+redis.call('HSET', KEYS[1], 'slots', ARGV[1], 'version', ARGV[2], 'definition', ARGV[3], 'format', ARGV[5])
+return {'SHOWN', ARGV[2]}
 """
 
 # KEYS as for a claim   ARGV generation, must it be active, owner, seq, seq + 1, offsets, channel, change,
-# number of arguments to set and to delete in the board, then in the entities, then those arguments
+# version, format, number of arguments to set and to delete in the board, then in the entities, then those
+# arguments
 _COMMIT = """
 local active = redis.call('GET', KEYS[1]) or '0'
 if ARGV[2] == '1' and active ~= ARGV[1] then return 'FENCED' end
-local board = redis.call('HMGET', KEYS[2], '@owner', '@seq')
+local board = redis.call('HMGET', KEYS[2], '@owner', '@seq', '@version', '@format')
 if not board[1] then return 'ROLLED_BACK' end
-if board[1] ~= ARGV[3] then return 'FENCED' end
+-- The owner alone tells; version and format are compared too, so that no mistake elsewhere can mix two.
+if board[1] ~= ARGV[3] or board[3] ~= ARGV[9] or (board[4] or ARGV[10]) ~= ARGV[10] then return 'FENCED' end
 if board[2] ~= redis.call('HGET', KEYS[3], '@seq') then return 'ROLLED_BACK' end
 if board[2] == ARGV[5] then return 'ALREADY_DONE' end
 if board[2] ~= ARGV[4] then return 'ROLLED_BACK' end
 local unpack = unpack or table.unpack
-local at = 13
+local at = 15
 local function each(command, key, count)
   local stop = at + tonumber(count) - 1
   while at <= stop do
@@ -93,10 +105,10 @@ local function each(command, key, count)
 end
 redis.call('HSET', KEYS[2], '@seq', ARGV[5], '@offsets', ARGV[6])
 redis.call('HSET', KEYS[3], '@seq', ARGV[5])
-each('HSET', KEYS[2], ARGV[9])
-each('HDEL', KEYS[2], ARGV[10])
-each('HSET', KEYS[3], ARGV[11])
-each('HDEL', KEYS[3], ARGV[12])
+each('HSET', KEYS[2], ARGV[11])
+each('HDEL', KEYS[2], ARGV[12])
+each('HSET', KEYS[3], ARGV[13])
+each('HDEL', KEYS[3], ARGV[14])
 if active == ARGV[1] then redis.call('PUBLISH', ARGV[7], ARGV[8]) end
 return 'DONE'
 """
@@ -143,10 +155,12 @@ class RedisStore:
             with translated(self._address):
                 reply: list[bytes] = await self._claim(
                     keys=self._keys(slot, generation),
-                    args=[generation, self._must_be_active, self._version, random_part],
+                    args=[generation, self._must_be_active, self._version, random_part, STORE_FORMAT],
                 )
             if reply[0] == b"CLAIMED":
                 return await self._load(slot, generation, reply)
+            if reply[0] == b"FORMAT":
+                raise ForeignFormat(int(reply[1]))
             if reply[0] == b"FOREIGN":
                 raise ForeignState(reply[1].decode())
             self._seen[slot] = int(reply[1])
@@ -207,7 +221,7 @@ class RedisStore:
         )
         args: list[bytes | str | int] = [
             generation, self._must_be_active, commit.owner, commit.seq, commit.seq + 1,
-            _pack_offsets(commit.offsets), self._channel, _pack_change(change),
+            _pack_offsets(commit.offsets), self._channel, _pack_change(change), self._version, STORE_FORMAT,
             2 * len(commit.board_set), len(commit.board_del),
             2 * len(commit.entities_set), len(commit.entities_del),
             *chain.from_iterable(commit.board_set.items()), *commit.board_del,
@@ -274,48 +288,46 @@ class RedisStore:
         return await check(self._redis, self._address, require_noeviction=require_noeviction)
 
     async def announce(self, shown: Shown, *, whatever: bool = False) -> str:
-        """Tell readers how many slots there are and what is shown; return the version shown then.
-
-        What is shown under another version stays, unless `whatever`. The generation stays in any case.
-        """
-        args: list[str | int] = [shown.slots, shown.version, shown.definition, int(whatever)]
+        args: list[str | int] = [
+            shown.slots,
+            shown.version,
+            shown.definition,
+            int(whatever),
+            shown.format,
+        ]
         with translated(self._address):
-            version: bytes = await self._announce(keys=[self._meta_key], args=args)
-        return version.decode()
+            reply: list[bytes] = await self._announce(keys=[self._meta_key], args=args)
+        if reply[0] == b"FORMAT":
+            raise ForeignFormat(int(reply[1]))
+        return reply[1].decode()
 
     async def show(self, shown: Shown) -> None:
-        """Switch readers to this, in one step."""
         fields: list[str | int] = [
-            "slots",
-            shown.slots,
-            "version",
-            shown.version,
-            "definition",
-            shown.definition,
-        ]
+            "slots", shown.slots, "version", shown.version, "definition", shown.definition,
+            "format", shown.format,
+        ]  # fmt: skip
         if shown.generation is not None:
             fields += ["generation", shown.generation]
         with translated(self._address):
             await ask(self._redis, "HSET", self._meta_key, *fields)
 
     async def shown(self) -> Shown | None:
-        """Return what readers are to show; None when no worker has ever started."""
         with translated(self._address):
             found: list[bytes | None] = await ask(
-                self._redis, "HMGET", self._meta_key, "slots", "version", "definition", "generation"
+                self._redis, "HMGET", self._meta_key, "slots", "version", "definition", "generation", "format"
             )
-        slots, version, definition, generation = found
-        if not slots:
+        slots, version, definition, generation, format_ = found
+        if not slots and not format_:
             return None
         return Shown(
-            slots=int(slots),
+            slots=int(slots or 0),
             version=(version or b"").decode(),
             definition=(definition or b"").decode(),
             generation=None if generation is None else int(generation),
+            format=int(format_ or 1),
         )
 
     def of_generation(self, generation: int | None, *, version: str) -> "RedisStore":
-        """Return a store on the same Redis that works on this generation; to be closed by itself."""
         return RedisStore(self._url, namespace=self._namespace, version=version, generation=generation)
 
     async def slots(self) -> int:
@@ -328,12 +340,10 @@ class RedisStore:
             return int(await ask(self._redis, "GET", self._keys(slot, 0)[0]) or 0)
 
     async def activate(self, slot: int, generation: int) -> None:
-        """Make this the generation in use. Whoever owned the slot is fenced and claims from it."""
         with translated(self._address):
             await ask(self._redis, "SET", self._keys(slot, 0)[0], generation)
 
     async def discard(self, slot: int, generation: int) -> bool:
-        """Delete a generation, unless it is the one in use; say whether it is gone."""
         if await self.active_generation(slot) == generation:
             return False
         _, board_key, entities_key = self._keys(slot, generation)
@@ -373,7 +383,7 @@ class RedisStore:
         return False
 
 
-async def generation_of(shown: Shown, store: RedisStore) -> int:
+async def generation_of(shown: Shown, store: StateStore) -> int:
     """Return the generation to read. Never "the one in use": while a rebuild switches, that is a mixture."""
     return await store.active_generation(0) if shown.generation is None else shown.generation
 

@@ -1,11 +1,13 @@
 """What stored sums mean, written down beside them: read back, compared, and not guessed."""
 
 from datetime import date
+from importlib.metadata import version
 
 import msgspec
 
 from streams.definition import differences, settings_under, shown_of
-from streams.settings import Settings
+from streams.settings import FOLD_VERSION, Settings
+from streams.stores.base import STORE_FORMAT
 
 OLD = Settings.model_validate(
     {
@@ -49,10 +51,29 @@ def test_what_differs_is_named_with_both_values() -> None:
 
 def test_what_another_release_folded_is_not_guessed_at() -> None:
     shown = shown_of(OLD, slots=4)
-    for definition in ("", "{", "[]", shown.definition.replace('"fold": ', '"fold": 9')):
+    for definition in ("", "{", "[]"):
         other = msgspec.structs.replace(shown, definition=definition)
         assert settings_under(other, NEW) is None
         assert "another release" in differences(other, NEW)
+
+
+def test_a_newer_and_an_older_release_are_told_apart() -> None:
+    shown = shown_of(OLD, slots=4)
+    for fold, said in (("9", "a newer release of salesfloor (0.9.1) folded it: fold 9"), ("1", "an older")):
+        definition = shown.definition.replace(f'"fold": {FOLD_VERSION}', f'"fold": {fold}')
+        other = msgspec.structs.replace(shown, definition=definition.replace(version("salesfloor"), "0.9.1"))
+        assert settings_under(other, NEW) is None
+        assert said in differences(other, NEW)
+
+
+def test_state_that_another_release_arranged_is_not_read_whatever_it_says() -> None:
+    other = msgspec.structs.replace(shown_of(NEW, slots=4), format=STORE_FORMAT + 1)
+    assert settings_under(other, NEW) is None
+    assert "Start that release again, or give this one another redis.namespace" in differences(other, NEW)
+
+
+def test_secrets_of_doors_are_no_part_of_what_is_written_down() -> None:
+    assert '"access"' not in shown_of(OLD, slots=4).definition
 
 
 def test_a_definition_that_does_not_make_its_version_is_not_believed() -> None:

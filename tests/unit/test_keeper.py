@@ -155,7 +155,9 @@ async def test_checkpoint_that_cannot_be_read_is_never_taken_for_an_empty_one() 
     await desk.take(0)
     desk.fold(deals(0, 5))
     await desk.checkpointer.commit_all()
-    desk.store._shared.slots[0].board[b"s"] = b"\xc1"
+    state = desk.store.held(0)
+    assert state is not None
+    state.board[b"s"] = b"\xc1"
     heir = Desk(store=desk.store)
     assert await heir.take(0) == {}
     assert heir.slot().table is None
@@ -190,66 +192,6 @@ def is_rebuilding(desk: Desk, slot: int) -> bool:
     table = desk.slot(slot).table
     assert table is not None
     return table.rebuilding
-
-
-async def test_log_that_ends_too_early_stops_its_slot_and_no_other() -> None:
-    desk = Desk()
-    await desk.take(0, 1)
-    desk.fold(deals(0, 5))
-    desk.reader.watermarks = {DEALS_0: 3}
-    for _ in range(2):
-        desk.keeper.check_truncation()
-        assert desk.slot().ownership.phase is Phase.OWNING
-    desk.keeper.check_truncation()
-    assert desk.slot().ownership.phase is Phase.STOPPED
-    assert desk.slot(1).ownership.phase is Phase.OWNING
-    assert desk.reader.paused == partitions(0)
-    assert not desk.keeper.settled
-
-
-async def test_slot_that_stands_still_short_of_the_end_is_read_again() -> None:
-    desk = Desk()
-    await desk.take(0)
-    desk.fold(deals(0, 5))
-    desk.reader.watermarks = {DEALS_0: 9, TopicPartition(LEADS, 0): 0}
-    for _ in range(4):
-        await desk.keeper.check_progress()
-    assert desk.reader.seeks == []
-    await desk.keeper.check_progress()
-    assert desk.reader.seeks == [{DEALS_0: 5}]
-
-
-async def test_partition_that_waits_for_its_turn_is_left_alone_while_others_move() -> None:
-    desk = Desk()
-    await desk.take(0, 1)
-    desk.reader.watermarks = {DEALS_0: 1_000, TopicPartition(LEADS, 1): 7}
-    for first in range(59):
-        desk.fold(deals(first, 1))
-        await desk.keeper.check_progress()
-    assert desk.reader.seeks == []
-    desk.fold(deals(59, 1))
-    await desk.keeper.check_progress()
-    assert desk.reader.seeks == [{TopicPartition(LEADS, 1): 0}]
-
-
-async def test_slot_that_moves_is_left_alone_however_far_behind() -> None:
-    desk = Desk()
-    await desk.take(0)
-    desk.reader.watermarks = {DEALS_0: 1_000}
-    for first in range(20):
-        desk.fold(deals(first, 1))
-        await desk.keeper.check_progress()
-    assert desk.reader.seeks == []
-
-
-async def test_watermark_that_recovers_stops_nothing() -> None:
-    desk = Desk()
-    await desk.take(0)
-    desk.fold(deals(0, 5))
-    for watermark in (3, 3, 5, 3, 3):
-        desk.reader.watermarks = {DEALS_0: watermark}
-        desk.keeper.check_truncation()
-    assert desk.slot().ownership.phase is Phase.OWNING
 
 
 @pytest.mark.parametrize(("first", "end", "phase"), [(0, 3, Phase.STOPPED), (8, 20, Phase.OWNING)])
