@@ -21,9 +21,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.keeper import Keeper
+from streams.log_watch import LogWatch
 from streams.logs import fields
 from streams.slot import Slot
-from streams.stores.base import Outcome, StoreUnavailable
+from streams.stores.base import Mark, Outcome, StoreUnavailable
 from streams.table import DeadLetter
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Checkpointer:
     paused: bool = False
     _unreported: dict[TopicPartition, int] = field(default_factory=dict)
     _answered_at: float = field(default_factory=time.monotonic)
+    _probed_at: float = field(default_factory=time.monotonic)
 
     async def run(self) -> None:
         """Commit every interval, or sooner when much is dirty. Runs until cancelled."""
@@ -72,13 +74,12 @@ class Checkpointer:
             await self._govern_reading()
 
     async def look_after(self) -> None:
-        """Report offsets, find truncated logs, expire what is old. Runs until cancelled."""
+        """Report offsets, watch the logs, expire what is old. Runs until cancelled."""
+        watch = LogWatch(self.keeper)
         next_expiry = time.monotonic() + EXPIRE_SECONDS
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            self.keeper.check_truncation()
-            if not self.paused:
-                await self.keeper.check_progress()
+            await watch.look(reading=not self.paused)
             await self._report()
             await self._probe()
             if time.monotonic() >= next_expiry:
@@ -111,7 +112,7 @@ class Checkpointer:
             if outcome in (Outcome.DONE, Outcome.ALREADY_DONE):
                 table.committed()
                 self.keeper.counts.commits += 1
-                slot.flushed = dict(commit.offsets)
+                slot.flushed, slot.mark = dict(commit.offsets), Mark(commit.owner, commit.seq + 1)
                 for topic, offset in commit.offsets.items():
                     self._unreported[TopicPartition(topic, slot.number)] = offset
             else:
@@ -160,9 +161,36 @@ class Checkpointer:
                 await self.keeper.read_on(slot)
 
     async def _probe(self) -> None:
-        """Ask the store for a sign of life when nothing was committed lately: readiness must be true."""
-        if self.unavailable_since is None and time.monotonic() - self._answered_at >= PROBE_SECONDS:
+        if self.unavailable_since is None and time.monotonic() - self._probed_at >= PROBE_SECONDS:
+            self._probed_at = time.monotonic()
+            await self.compare_with_store()
+
+    async def compare_with_store(self) -> None:
+        """Compare each owned slot with what is stored; a sign of life of the store, too.
+
+        A commit finds out by itself that the store has lost its last second or that the slot has another
+        owner; while nothing is folded there is no commit, and readers would show the older state for ever.
+        """
+        if not self.keeper.owned:
             await self._answers()
+        for slot in self.keeper.owned:
+            await self._compare(slot)
+
+    async def _compare(self, slot: Slot) -> None:
+        async with slot.lock:
+            tenure = slot.tenure
+            if slot.owned_table is None:
+                return
+            try:
+                mark = await self.keeper.store.read_mark(slot.number)
+            except StoreUnavailable as error:
+                self._unavailable(error)
+                return
+            self._answered_at = time.monotonic()
+            # A commit whose answer was lost may have made it newer; its retry will tell.
+            if slot.tenure != tenure or (mark.owner == slot.mark.owner and mark.seq >= slot.mark.seq):
+                return
+            self.keeper.disowned(slot, fenced=mark.owner not in ("", slot.mark.owner))
 
     async def _answers(self) -> bool:
         try:

@@ -19,7 +19,7 @@ from streams.logs import fields
 from streams.ownership import Phase, Step, TooManyReloads, Verdict, is_truncated, within_log
 from streams.rules import FoldRules
 from streams.slot import Offsets, Reader, Slot, WorkerCounts
-from streams.stores.base import Claim, ForeignState, SlotStore, StoreUnavailable
+from streams.stores.base import Claim, ForeignState, Mark, SlotStore, StoreUnavailable
 from streams.table import Record, SlotTable
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,22 @@ LOAD_SECONDS = 20.0
 up a seek without a word and the worker reads nothing."""
 RELOAD_PAUSE_SECONDS = 0.5
 RELOAD_PAUSE_MAX_SECONDS = 5.0
-TRUNCATION_SIGHTINGS = 3
-"""A new partition leader may for a moment tell an older high watermark; a truncated log keeps telling it."""
-STALL_SIGHTINGS = 5
-"""Looks, a second apart, without a step of this partition or any other: its records got lost on the way."""
-STALL_SIGHTINGS_BUSY = 60
-"""While others move, a partition with a backlog may just be waiting for its turn."""
 BACKLOG_RECORDS = 100
 """So many records waiting in one partition are a backlog that readers are told of."""
 DIRTY_KEYS_MAX = 5_000
 """Commit early beyond it: 10,000 keys in one commit block Redis for about 13 ms, and grow from there."""
+
+
+class SplitSlot(Exception):
+    """The group gave this worker a part of a slot only. Started again it says what does not fit, or waits."""
+
+    def __init__(self, slot: Slot, missing: set[TopicPartition]) -> None:
+        topics = ", ".join(sorted(partition.topic for partition in missing))
+        super().__init__(
+            f"partition {slot.number} of {topics} was not assigned together with that of the other topics: "
+            "either these topics have fewer partitions (`salesfloor topics check` tells), or another program "
+            "reads in the same consumer group; give it a group of its own"
+        )
 
 
 @dataclass
@@ -60,8 +66,6 @@ class Keeper:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a commit should not wait for its interval."""
     joined: bool = False
-    _folded_to: int = 0
-    """Sum of all next offsets at the last look: whether anything moved since."""
 
     # Folding
 
@@ -80,8 +84,7 @@ class Keeper:
             return TopicPartition(topic, partition)
         try:
             if verdict is Verdict.GAP:
-                self.counts.gap_records += first - next_offset
-                table.skip_to(topic, first, lost=False)
+                self.skip_gap(slot, topic, first)
             self._fold_into(slot, table, topic, records)
         except Exception as error:
             log.exception(fields("fold failed", topic=topic, partition=partition, first=first, last=last))
@@ -105,6 +108,12 @@ class Keeper:
         if table.dirty_keys > DIRTY_KEYS_MAX:
             self.wake.set()
 
+    def skip_gap(self, slot: Slot, topic: str, offset: int) -> None:
+        """Move past offsets that hold no record; counted."""
+        assert slot.table is not None
+        self.counts.gap_records += offset - slot.table.next_offset[topic]
+        slot.table.skip_to(topic, offset, lost=False)
+
     async def reseek(self, partition: TopicPartition) -> None:
         """Fetch the partition again from the slot's next offset."""
         slot = self.slots.get(partition.partition)
@@ -124,9 +133,7 @@ class Keeper:
         for number in numbers:
             slot = self.slots.setdefault(number, Slot(number))
             if slot.partitions - partitions:
-                self.on_fatal(
-                    RuntimeError(f"slot {number} was assigned without {sorted(slot.partitions - partitions)}")
-                )
+                self.on_fatal(SplitSlot(slot, slot.partitions - partitions))
                 return {}
             slot.ownership.step(Step.ASSIGN)
         positions: Offsets = {}
@@ -164,7 +171,8 @@ class Keeper:
         except (StoreUnavailable, KafkaError, TimeoutError) as error:
             if slot.tenure == tenure:
                 self.counts.store_errors += isinstance(error, StoreUnavailable)
-                log.warning(fields("slot not loaded", slot=slot.number, cause=type(error).__name__))
+                cause = str(error) or type(error).__name__
+                log.warning(fields("slot not loaded", slot=slot.number, cause=cause))
                 slot.ownership.step(Step.UNAVAILABLE)
             return False
         if slot.tenure != tenure:
@@ -175,7 +183,7 @@ class Keeper:
             log.exception(fields("checkpoint unreadable", slot=slot.number))
             self._lose(slot, Step.FAULTED, error)
             return False
-        slot.flushed = dict(claim.offsets)
+        slot.flushed, slot.mark = dict(claim.offsets), Mark(claim.owner, claim.seq)
         slot.ownership.step(Step.LOADED)
         seconds = f"{time.monotonic() - started:.3f}"
         log.info(fields("slot owned", slot=slot.number, seq=claim.seq, stale=claim.stale, seconds=seconds))
@@ -277,7 +285,7 @@ class Keeper:
     def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """The log no longer holds these positions: load again, which counts what retention removed.
 
-        A log that ends before them is found by `check_truncation`.
+        A log that ends before them stops its slot.
         """
         for partition in positions:
             slot = self.slots.get(partition.partition)
@@ -296,75 +304,34 @@ class Keeper:
         if slot.tenure != tenure:
             return
         if is_truncated(slot.positions()[partition], high_watermark=end):
-            self._stop_truncated(slot, partition, end)
+            self.stop_truncated(slot, partition, end)
         else:
             self._lose(slot, Step.FAULTED, None)
 
-    def check_truncation(self) -> None:
-        """Compare each owned slot with what the last fetch answers said about the logs' ends."""
-        if self.reader is None:
-            return
-        for slot in self.slots.values():
-            if slot.owned_table is None:
-                continue
-            for partition, next_offset in slot.positions().items():
-                end = self.reader.high_watermark(partition)
-                if not is_truncated(next_offset, high_watermark=end):
-                    continue
-                slot.behind_sightings += 1
-                if slot.behind_sightings >= TRUNCATION_SIGHTINGS:
-                    self._stop_truncated(slot, partition, end)
-                break
-            else:
-                slot.behind_sightings = 0
-
-    async def check_progress(self) -> None:
-        """Fetch again where the log goes on and a slot does not.
-
-        A gap shows itself only when the next batch comes, which may be never; whatever lost the records
-        on the way from Kafka to the fold, this brings them back.
-        """
-        if self.reader is None:
-            return
-        folded_to = sum(sum(slot.positions().values()) for slot in self.owned)
-        limit = STALL_SIGHTINGS if folded_to == self._folded_to else STALL_SIGHTINGS_BUSY
-        self._folded_to = folded_to
-        for slot in self.owned:
-            for partition, next_offset in slot.positions().items():
-                end = self.reader.high_watermark(partition)
-                if self._stands_still(slot, partition, end, next_offset, limit):
-                    self.counts.reseeks += 1
-                    log.warning(fields("stalled, reading again", topic=partition.topic, slot=slot.number))
-                    await self.reseek(partition)
-
-    @staticmethod
-    def _stands_still(
-        slot: Slot, partition: TopicPartition, end: int | None, next_offset: int, limit: int
-    ) -> bool:
-        stood_at, sightings = slot.stalls.pop(partition.topic, (-1, 0))
-        if end is None or end <= next_offset:
-            return False
-        sightings = sightings + 1 if stood_at == next_offset else 1
-        if sightings >= limit:
-            return True
-        slot.stalls[partition.topic] = next_offset, sightings
-        return False
-
-    def _stop_truncated(self, slot: Slot, partition: TopicPartition, end: int | None) -> None:
-        assert self.reader is not None
-        log.critical(
-            fields(
-                "slot stopped: the topic ends before what was already folded; it was truncated or made anew. "
-                "Restore the topic, or run `salesfloor rebuild` to fold what it holds now",
-                topic=partition.topic,
-                partition=partition.partition,
-                next_offset=slot.positions()[partition],
-                end=end,
-            )
+    def stop_truncated(self, slot: Slot, partition: TopicPartition, end: int | None) -> None:
+        topic, number = partition
+        next_offset = slot.positions()[partition]
+        self.stop(
+            slot,
+            f"{topic}[{number}] ends at {end}, before {next_offset}, up to where it was folded: it was "
+            f"truncated or made anew. Restore it, or `salesfloor topics adopt {topic}` keeps the numbers and "
+            "reads it anew; `salesfloor rebuild` counts only what the topics hold now",
         )
+
+    def stop(self, slot: Slot, reason: str) -> None:
+        """Fold and commit no more of this slot until an operator has decided: then it is loaded again."""
+        assert self.reader is not None
+        log.critical(fields("slot stopped", slot=slot.number, cause=reason))
         slot.ownership.step(Step.TRUNCATED)
         slot.drop()
+        slot.stopped_because = reason
         self.reader.pause(slot.partitions)
+
+    def release(self, slot: Slot) -> None:
+        """Load a stopped slot again."""
+        slot.ownership.step(Step.REPLACED)
+        slot.stopped_because = ""
+        self._reload_later(slot, RELOAD_PAUSE_SECONDS)
 
     def coordinator_error(self, error: Exception) -> None:
         self.counts.coordinator_errors += 1

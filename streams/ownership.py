@@ -8,7 +8,7 @@ Life of a slot in one worker (any other step is a bug and raises `IllegalStep`):
                      load │   │ load           ▼
                           │   └──────────── WAITING     backoff; the 4th time within 60 s is fatal
                           │
-    LOADING, OWNING ── truncated ──▶ STOPPED            until an operator decides
+    LOADING, OWNING ── truncated ──▶ STOPPED ── replaced: an operator has decided ──▶ WAITING
 
     every phase but REVOKED ── revoke ──▶ REVOKED ── assign ──▶ ASSIGNED
 
@@ -43,6 +43,7 @@ class Step(Enum):
     DISOWNED = auto()
     FAULTED = auto()
     TRUNCATED = auto()
+    REPLACED = auto()
     REVOKE = auto()
 
 
@@ -55,6 +56,7 @@ TRANSITIONS: dict[tuple[Phase, Step], Phase] = {
     (Phase.LOADING, Step.FAULTED): Phase.WAITING,
     (Phase.LOADING, Step.TRUNCATED): Phase.STOPPED,
     (Phase.OWNING, Step.TRUNCATED): Phase.STOPPED,
+    (Phase.STOPPED, Step.REPLACED): Phase.WAITING,
     (Phase.OWNING, Step.DISOWNED): Phase.WAITING,
     (Phase.OWNING, Step.FAULTED): Phase.WAITING,
     (Phase.ASSIGNED, Step.REVOKE): Phase.REVOKED,

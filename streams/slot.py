@@ -8,6 +8,7 @@ from typing import Protocol
 from aiokafka.structs import TopicPartition
 
 from streams.ownership import Ownership, Phase
+from streams.stores.base import NO_MARK
 from streams.table import DeadLetter, SlotTable
 from streams.topics import SOURCES
 
@@ -26,6 +27,8 @@ class Reader(Protocol):
     async def earliest(self, partitions: Iterable[TopicPartition]) -> Offsets: ...
     async def ends(self, partitions: Iterable[TopicPartition]) -> Offsets: ...
     def high_watermark(self, partition: TopicPartition) -> int | None: ...
+    def readable_end(self, partition: TopicPartition) -> int | None: ...
+    def empty_to(self, partition: TopicPartition) -> int | None: ...
     async def report_offsets(self, offsets: Offsets) -> None: ...
 
 
@@ -55,10 +58,14 @@ class Slot:
         self.table: SlotTable | None = None
         self.letters: list[DeadLetter] = []
         self.flushed: dict[str, int] = {}
+        self.mark = NO_MARK
+        """What this worker's last claim or commit left in the store."""
         self.lock = asyncio.Lock()
         self.reload: asyncio.Task[None] | None = None
         self.tenure = 0
         """Grows when the table is dropped, so that whoever awaited in between sees it is no longer his."""
+        self.stopped_because = ""
+        """What an operator has to decide on, while the slot is stopped."""
         self.behind_sightings = 0
         self.stalls: dict[str, tuple[int, int]] = {}
         """Topic -> next offset, and how often in a row it was seen to stand still short of the log's end."""
@@ -82,3 +89,4 @@ class Slot:
         self.tenure += 1
         self.behind_sightings = 0
         self.stalls = {}
+        self.stopped_because = ""

@@ -10,6 +10,7 @@ closes a hole between Faust and aiokafka, each named where it is closed.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
@@ -33,6 +34,12 @@ Offsets = dict[TopicPartition, int]
 COORDINATOR_CHECK_SECONDS = 1.0
 COORDINATOR_ERRORS_MAX = 10
 """aiokafka heals most coordinator errors at once when they are looked at; ten in a row are not healing."""
+FETCH_RETRY_SECONDS = 0.1
+FETCH_ERRORS_SECONDS = 10.0
+"""One bad answer makes an error of each partition in it, so their number says nothing; how long they go on
+does. Fetches that fail for so long do not heal by themselves."""
+FETCH_QUIET_SECONDS = 3.0
+"""So long without an error, and the next one is a new fault."""
 
 
 class SlotKeeper(Protocol):
@@ -65,6 +72,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # workers; and it fixes the fetch wait at 1.5 s.
         consumer._partition_assignment_strategy = [RangePartitionAssignor]
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        # Faust asks for it in its own transactions only; an event that its producer took back never was.
+        consumer._isolation_level = "read_committed"
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -100,7 +109,9 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = _NoReadOffsets()
-        self._fetch_errors = 0
+        self._failing_since = self._failed_at = 0.0
+        self._handed: set[TopicPartition] = set()
+        """Partitions of which records came since they were last sought."""
 
     @property
     def keeper(self) -> SlotKeeper:
@@ -125,8 +136,9 @@ class BatchConsumer(driver.Consumer):
             # A coordinator's error also ends a fetch that waits. The watchdog heals it; crashing would not.
             await self._bear(error)
             return
-        self._fetch_errors = 0
-        for tp, batch in (records or {}).items():
+        found = records or {}
+        self._handed |= {TopicPartition(*tp) for tp in found}
+        for tp, batch in found.items():
             if not self.flow_active:
                 await self.wait(self.can_resume_flow)
             if self.should_stop:
@@ -153,12 +165,15 @@ class BatchConsumer(driver.Consumer):
         )
 
     async def _bear(self, error: KafkaError) -> None:
-        self._fetch_errors += 1
         self.keeper.coordinator_error(error)
-        log.warning(fields("fetch failed", error=type(error).__name__, in_a_row=self._fetch_errors))
-        if self._fetch_errors >= COORDINATOR_ERRORS_MAX:
+        now = time.monotonic()
+        if now - self._failed_at > FETCH_QUIET_SECONDS:
+            self._failing_since = now
+            log.warning(fields("fetches fail", error=_named(error)))
+        self._failed_at = now
+        if now - self._failing_since >= FETCH_ERRORS_SECONDS:
             raise error
-        await self.sleep(COORDINATOR_CHECK_SECONDS)
+        await self.sleep(FETCH_RETRY_SECONDS)
 
     async def perform_seek(self) -> None:
         """Seek to where the slots' checkpoints end. The only place where a seek survives a rebalance."""
@@ -167,6 +182,7 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to(self, positions: Mapping[TopicPartition, int]) -> None:
         if positions:
+            self._handed -= positions.keys()
             await self.seek_wait({TP(*tp): offset for tp, offset in positions.items()})
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -187,6 +203,26 @@ class BatchConsumer(driver.Consumer):
             return cast("int | None", self._aiokafka.highwater(partition))
         except AssertionError:  # aiokafka's way to say that the consumer thread has just lost the partition
             return None
+
+    def readable_end(self, partition: TopicPartition) -> int | None:
+        """Return where the records end that may be read already: before the first transaction still open."""
+        end = self.high_watermark(partition)
+        try:
+            stable = self._aiokafka.last_stable_offset(partition)
+        except AssertionError:
+            return None
+        return end if end is None or stable is None or stable < 0 else min(end, stable)
+
+    def empty_to(self, partition: TopicPartition) -> int | None:
+        """Return how far was read since the last seek if that was without a record; None if there were some.
+
+        Trust it only when it was so for seconds: records may be on the way from the consumer's thread.
+        """
+        subscription = self._aiokafka._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if partition in self._handed or assignment is None or partition not in assignment.tps:
+            return None
+        return cast("int | None", assignment.state_value(partition)._position)
 
     @property
     def connected(self) -> bool:
@@ -228,13 +264,23 @@ class BatchConsumer(driver.Consumer):
             except Exception as error:  # noqa: BLE001  whatever it is, the coordinator named it
                 errors += 1
                 self.keeper.coordinator_error(error)
-                log.warning(fields("coordinator error", error=type(error).__name__, in_a_row=errors))
-                if errors >= COORDINATOR_ERRORS_MAX:
+                log.warning(fields("coordinator error", error=_named(error), in_a_row=errors))
+                if errors >= COORDINATOR_ERRORS_MAX or consumer._coordinator._coordination_task.done():
                     await self.app.crash(error)
 
 
 async def _check(consumer: aiokafka.AIOKafkaConsumer) -> None:
-    consumer._coordinator.check_errors()
+    coordinator = consumer._coordinator
+    heartbeat = coordinator._heartbeat_task
+    if heartbeat is not None and heartbeat.done() and not heartbeat.cancelled() and heartbeat.exception():
+        # An answer that aiokafka does not know ends the heartbeats, and with them the membership, while it
+        # names the same error for ever. Joining anew starts them again.
+        coordinator.request_rejoin()
+    coordinator.check_errors()
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if error.args else type(error).__name__
 
 
 class BatchTransport(driver.Transport):

@@ -132,6 +132,12 @@ class SimulatedReader:
     def high_watermark(self, partition: TopicPartition) -> int | None:
         return self._log.ends.get(partition, 0)
 
+    def readable_end(self, partition: TopicPartition) -> int | None:
+        return self._log.ends.get(partition, 0)
+
+    def empty_to(self, partition: TopicPartition) -> int | None:
+        return None
+
     async def report_offsets(self, offsets: Offsets) -> None:
         await self._outside.step()
 

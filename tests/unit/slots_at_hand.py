@@ -13,6 +13,7 @@ from streams import layout
 from streams.checkpointer import Checkpointer
 from streams.clock import ManualClock
 from streams.keeper import Keeper
+from streams.log_watch import LogWatch
 from streams.rules import FoldRules
 from streams.slot import Offsets, Slot
 from streams.stores.memory import MemoryStore
@@ -53,6 +54,9 @@ class NotedReader:
     first: Offsets = field(default_factory=dict)
     last: Offsets = field(default_factory=dict)
     watermarks: Offsets = field(default_factory=dict)
+    stable: Offsets = field(default_factory=dict)
+    """Ends of what may be read, where transactions are open; else the watermarks."""
+    empty: Offsets = field(default_factory=dict)
     seeks: list[Offsets] = field(default_factory=list)
     paused: set[TopicPartition] = field(default_factory=set)
     reported: Offsets = field(default_factory=dict)
@@ -80,6 +84,12 @@ class NotedReader:
 
     def high_watermark(self, partition: TopicPartition) -> int | None:
         return self.watermarks.get(partition)
+
+    def readable_end(self, partition: TopicPartition) -> int | None:
+        return self.stable.get(partition, self.watermarks.get(partition))
+
+    def empty_to(self, partition: TopicPartition) -> int | None:
+        return self.empty.get(partition)
 
     async def report_offsets(self, offsets: Offsets) -> None:
         if self.refuses:
@@ -113,6 +123,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.keeper = Keeper(self.store, RULES, ManualClock(NOW_MS), self.fatal.append, heartbeat_seconds=0.0)
         self.checkpointer = Checkpointer(self.keeper, self.letters, interval_seconds=0.01)
+        self.watch = LogWatch(self.keeper)
 
     async def take(self, *slots: int) -> Offsets:
         return await self.keeper.take_over(partitions(*slots), self.reader)
@@ -129,6 +140,10 @@ class Desk:
     async def behind(self, slot: int = 0) -> dict[str, int]:
         """Return what the stored board says of records that wait."""
         return layout.unpack_facts((await self.store.read_board(slot)).fields[layout.FACTS_FIELD]).behind
+
+    async def look(self, times: int = 1) -> None:
+        for _ in range(times):
+            await self.watch.look(reading=True)
 
     async def reloaded(self, slot: int = 0) -> None:
         """Wait until the slot's reload in the background is through."""
