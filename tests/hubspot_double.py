@@ -1,8 +1,8 @@
 """A stand-in for HubSpot's CRM API, as documented: batch read of objects and associations, limits and faults.
 
 It answers what the records it is given say, with only the properties that were asked for. `faults` are used
-up one for each request: a status with headers, or no answer at all. HubSpot's own Python client 12.0.0 reads
-both kinds of its answers (tried by hand: it is 60 MB of generated code, too much for every run).
+up one for each request: a status with headers, or no answer at all. A request in another form than the
+documented one is refused. HubSpot's own client asks it in tests/vendors.
 """
 
 import asyncio
@@ -15,17 +15,15 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.api_double import Fault
+
 TOKEN = "pat-eu1-hunter2"
 BATCH_MAX = 100
 LINKS_MAX = 1000
-
-
-@dataclass(slots=True)
-class Fault:
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    hangs: bool = False
-    body: str = '{"status":"error","message":"says pat-eu1-hunter2"}'
+READ_MEMBERS = {"inputs", "properties", "propertiesWithHistory", "idProperty"}
+NOW = "2025-11-14T15:00:00.000Z"
+TIMES = {"createdAt": NOW, "updatedAt": NOW}
+CORRELATION = "aeb5f871-7f07-4993-9211-075dc63e7cbf"
 
 
 @dataclass
@@ -65,8 +63,8 @@ class HubSpotDouble:
         ids = [one["id"] for one in body["inputs"]]
         if fault := await self._fault(request, ids, BATCH_MAX):
             return fault
-        if self.malformed_id in ids:
-            return web.json_response({"status": "error", "category": "VALIDATION_ERROR"}, status=400)
+        if self.malformed_id in ids or not body.keys() <= READ_MEMBERS:
+            return _error(400, "VALIDATION_ERROR")
         self.on_read()
         archived = request.query.get("archived", "false") == "true"
         results = []
@@ -74,7 +72,8 @@ class HubSpotDouble:
             record = self.records.get((request.match_info["kind"], one))
             if record is not None and record.get("archived", False) is archived:
                 asked = {name: record["properties"].get(name) for name in body["properties"]}
-                results.append({**record, "properties": {**asked, "hs_object_id": record["id"]}})
+                told = {name: value for name, value in record.items() if name != "associations"}
+                results.append({**TIMES, **told, "properties": {**asked, "hs_object_id": record["id"]}})
         return _multi(results, [one for one in ids if one not in {found["id"] for found in results}])
 
     async def _links(self, request: web.Request) -> web.StreamResponse:
@@ -97,10 +96,17 @@ class HubSpotDouble:
             if fault.status:
                 return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
         if request.headers.get("Authorization") != f"Bearer {self.token}":
-            return web.json_response({"status": "error", "category": "INVALID_AUTHENTICATION"}, status=401)
+            return _error(401, "INVALID_AUTHENTICATION")
+        if request.content_type != "application/json" or not request.query.keys() <= {"archived"}:
+            return _error(400, "VALIDATION_ERROR")
         if not 1 <= len(ids) <= most or len(set(ids)) != len(ids):
-            return web.json_response({"status": "error", "category": "VALIDATION_ERROR"}, status=400)
+            return _error(400, "VALIDATION_ERROR")
         return None
+
+
+def _error(status: int, category: str) -> web.Response:
+    body = {"status": "error", "message": "as documented", "correlationId": CORRELATION, "category": category}
+    return web.json_response(body, status=status)
 
 
 def _link(label: str | None) -> dict[str, Any]:
@@ -109,9 +115,16 @@ def _link(label: str | None) -> dict[str, Any]:
 
 def _multi(results: list[dict[str, Any]], missing: list[str]) -> web.Response:
     """Answer 200, or 207 with what was not found beside what was."""
-    body: dict[str, Any] = {"status": "COMPLETE", "results": results}
+    body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": NOW, "completedAt": NOW}
     if missing:
-        error = {"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": missing}}
+        error = {
+            "status": "error",
+            "category": "OBJECT_NOT_FOUND",
+            "message": "Could not get some objects, they may be deleted or not exist.",
+            "context": {"ids": missing},
+            "errors": [],
+            "links": {},
+        }
         body |= {"numErrors": 1, "errors": [error]}
     return web.json_response(body, status=207 if missing else 200)
 

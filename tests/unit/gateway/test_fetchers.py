@@ -8,8 +8,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from streams.clock import ManualClock
 from streams.events import EntityKind
@@ -20,35 +18,26 @@ from streams.gateway.fetching import fetching
 from streams.gateway.ledger import Ledger
 from streams.gateway.model import Delivery, Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
+from tests.api_double import Fault, served
+from tests.salesforce_double import LIMIT_EXCEEDED, NO_ACCESS, SalesforceDouble
 from tests.senders import RecordingSender
 from tests.unit.gateway.test_fetching import events_of, until
 from tests.unit.gateway.test_hooks import NOW_MS
+from tests.zoho_double import ZohoDouble
 
 QUICK = Pace(linger=0.0, first=0.001, last=0.01)
 CRM = Path(__file__).parents[2] / "crm"
 DEAL = "006d800000BcDeFAAX"
 
 
-class Double:
-    """Answers each request by `answer`, and remembers what was asked for and with which token."""
+class Floor:
+    """A clerk with a fetcher for one source, and the double of its vendor's API."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, Any]] = []
-        self.tokens: set[str] = set()
-        self.answers: list[tuple[int, object]] = []
-
-    async def handle(self, request: web.Request) -> web.Response:
-        raw = await request.read()
-        self.asked.append((request.method, request.path_qs, json.loads(raw) if raw else None))
-        self.tokens.add(request.headers["Authorization"])
-        status, body = self.answers.pop(0)
-        return web.Response(status=status, text="" if body is None else json.dumps(body))
-
-
-class Asked:
-    def __init__(self, kind: str, double: Double, clerk: Clerk, sender: RecordingSender) -> None:
+    def __init__(
+        self, source: Source, double: SalesforceDouble | ZohoDouble, clerk: Clerk, sender: RecordingSender
+    ) -> None:
         self.double, self.clerk, self.sender = double, clerk, sender
-        self.source = source(kind)
+        self.source = source
 
     def incomplete(self) -> list[str]:
         return [one.id for one in self.clerk.ledger.incomplete()]
@@ -78,15 +67,12 @@ def source(kind: str) -> Source:
 
 
 @asynccontextmanager
-async def asked(kind: str) -> AsyncIterator[Asked]:
-    double, sender = Double(), RecordingSender()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", double.handle)
+async def opened(kind: str, double: SalesforceDouble | ZohoDouble) -> AsyncIterator[Floor]:
+    sender = RecordingSender()
     clerk = Clerk(sender, ManualClock(NOW_MS), Ledger())
-    async with TestServer(app) as server:
-        api = Api(str(server.make_url("")).rstrip("/"), lambda: "hunter2")
-        async with fetching(clerk, [source(kind)], {kind: api}, QUICK):
-            yield Asked(kind, double, clerk, sender)
+    of = source(kind)
+    async with served(double) as url, fetching(clerk, [of], {kind: Api(url, lambda: double.token)}, QUICK):
+        yield Floor(of, double, clerk, sender)
 
 
 def sample(kind: str, file: str) -> Delivery:
@@ -94,7 +80,7 @@ def sample(kind: str, file: str) -> Delivery:
     return Delivery("POST", "", {}, "application/json", body, NOW_MS)
 
 
-def opportunity(one: str) -> dict[str, object]:
+def opportunity(one: str) -> dict[str, Any]:
     return {
         "attributes": {"type": "Opportunity"},
         "Id": one,
@@ -106,79 +92,101 @@ def opportunity(one: str) -> dict[str, object]:
 
 
 async def test_gap_of_salesforce_is_filled_by_the_record() -> None:
-    async with asked("salesforce") as api:
+    double = SalesforceDouble()
+    async with opened("salesforce", double) as floor:
         outcomes = VENDORS["salesforce"].normalise(
-            sample("salesforce", "cdc-opportunity-gap-update.json"), api.source
+            sample("salesforce", "cdc-opportunity-gap-update.json"), floor.source
         )
         [thin] = [one for one in outcomes if isinstance(one, Thin)]
-        api.double.answers.append(
-            (
-                200,
-                {"hasErrors": False, "results": [{"statusCode": 200, "result": opportunity(thin.entity_id)}]},
-            )
-        )
-        await api.clerk.take(outcomes, api.source)
-        await until(lambda: api.incomplete() == [])
-        asked_for = [{"method": "GET", "url": f"v62.0/sobjects/Opportunity/{thin.entity_id}"}]
-        assert api.double.asked == [
-            ("POST", "/services/data/v62.0/composite/batch", {"batchRequests": asked_for})
-        ]
-        assert api.double.tokens == {"Bearer hunter2"}
-        [event] = api.events()
+        double.put(opportunity(thin.entity_id))
+        await floor.clerk.take(outcomes, floor.source)
+        await until(lambda: floor.incomplete() == [])
+        assert double.reads == [[f"v62.0/sobjects/Opportunity/{thin.entity_id}"]]
+        [event] = floor.events()
         assert (event["type"], event["data"]["amount"]) == ("sales.deal.updated", "1200.5")
 
 
 async def test_record_that_salesforce_lacks_spoils_no_other() -> None:
-    gone = {"statusCode": 404, "result": [{"errorCode": "NOT_FOUND", "message": "…"}]}
-    async with asked("salesforce") as api:
+    double = SalesforceDouble()
+    double.put(opportunity(DEAL))
+    async with opened("salesforce", double) as floor:
         other = DEAL.replace("BcDeF", "BcDeG")
-        found = {"statusCode": 200, "result": opportunity(DEAL)}
-        api.double.answers += [(200, {"hasErrors": True, "results": [gone, found]})]
-        api.double.answers += [(200, {"hasErrors": True, "results": [gone]})] * 2
-        await api.tell("Opportunity", other, DEAL, "../../limits")
-        await until(lambda: api.count("_given_up_records_total", "missing") == 2)
-        assert [event["subject"] for event in api.events()] == [DEAL]
-        assert api.incomplete() == [other, "../../limits"]
-        urls = [part["url"] for _m, _p, body in api.double.asked for part in body["batchRequests"]]
-        assert not [url for url in urls if "limits" in url], "only ids are put into an address"
+        await floor.tell("Opportunity", other, DEAL, "../../limits")
+        await until(lambda: floor.count("_given_up_records_total", "missing") == 2)
+        assert [event["subject"] for event in floor.events()] == [DEAL]
+        assert floor.incomplete() == [other, "../../limits"]
+        assert not [url for urls in double.reads for url in urls if "limits" in url], "only ids are put there"
+
+
+async def test_many_records_of_salesforce_take_one_batch_for_each_twenty_five() -> None:
+    double = SalesforceDouble()
+    ids = [f"006d8000000{number:04d}AAX" for number in range(60)]
+    for one in ids:
+        double.put(opportunity(one))
+    async with opened("salesforce", double) as floor:
+        await floor.tell("Opportunity", *ids)
+        await until(lambda: floor.incomplete() == [])
+    assert [len(urls) for urls in double.reads] == [25, 25, 10]
 
 
 async def test_used_up_allowance_of_salesforce_is_waited_out_and_a_lacking_right_is_not() -> None:
-    async with asked("salesforce") as api:
-        found = {"hasErrors": False, "results": [{"statusCode": 200, "result": opportunity(DEAL)}]}
-        api.double.answers += [(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]), (200, found)]
-        await api.tell("Opportunity", DEAL)
-        await until(lambda: api.incomplete() == [])
-        assert api.count("_failures_total", "rate_limited") == 1
-        api.double.answers += [(403, [{"errorCode": "INSUFFICIENT_ACCESS"}])]
-        await api.tell("Opportunity", DEAL)
-        await until(lambda: api.count("_given_up_records_total", "refused") == 1)
+    double = SalesforceDouble()
+    double.put(opportunity(DEAL))
+    double.faults.append(LIMIT_EXCEEDED)
+    async with opened("salesforce", double) as floor:
+        await floor.tell("Opportunity", DEAL)
+        await until(lambda: floor.incomplete() == [])
+        assert floor.count("_failures_total", "rate_limited") == 1
+        double.faults.append(NO_ACCESS)
+        await floor.tell("Opportunity", DEAL)
+        await until(lambda: floor.count("_given_up_records_total", "refused") == 1)
 
 
 async def test_zoho_record_is_read_whole_by_its_id() -> None:
-    async with asked("zoho") as api:
-        body = json.loads(sample("zoho", "deal-record.json").body)
-        one = (body["data"][0] if "data" in body else body)["id"]
-        api.double.answers += [(200, body)]
-        await api.tell("Deals", one)
-        await until(lambda: api.incomplete() == [])
-        assert api.double.asked == [("GET", f"/crm/v8/Deals/{one}", None)]
-        assert api.double.tokens == {"Zoho-oauthtoken hunter2"}
-        assert api.events()[0]["subject"] == one
+    double = ZohoDouble()
+    [record] = json.loads(sample("zoho", "deal-record.json").body)["data"]
+    double.put("Deals", record)
+    async with opened("zoho", double) as floor:
+        await floor.tell("Deals", record["id"])
+        await until(lambda: floor.incomplete() == [])
+        assert floor.events()[0]["subject"] == record["id"]
+    assert [(one.method, one.path) for one in double.heard] == [("GET", f"/crm/v8/Deals/{record['id']}")]
 
 
 async def test_record_that_zoho_has_no_more_stays_incomplete() -> None:
-    async with asked("zoho") as api:
-        api.double.answers += [(204, None), (404, {"code": "INVALID_URL"}), (204, None)]
-        await api.tell("Deals", "1?x/..")
-        await until(lambda: api.count("_given_up_records_total", "missing") == 1)
-        assert {path for _method, path, _body in api.double.asked} == {"/crm/v8/Deals/1%3Fx%2F.."}
-        assert api.incomplete() == ["1?x/.."]
+    double = ZohoDouble()
+    async with opened("zoho", double) as floor:
+        await floor.tell("Deals", "5725767000003000099")
+        await until(lambda: floor.count("_given_up_records_total", "missing") == 1)
+        await floor.tell("Deals", "1?x/..")
+        await until(lambda: floor.count("_given_up_records_total", "refused") == 1)
+        assert double.heard[-1].path == "/crm/v8/Deals/1%3Fx%2F..", "what is no id stays one part of the path"
+        assert floor.incomplete() == ["5725767000003000099", "1?x/.."]
 
 
 @pytest.mark.parametrize("kind", ["salesforce", "zoho"])
-async def test_deleted_record_is_not_asked_for_where_the_api_would_not_tell(kind: str) -> None:
-    async with asked(kind) as api:
-        await api.tell("Tasks", "1", op="delete")
-        assert api.count("_given_up_records_total", "deleted") == 1
-        assert (api.incomplete(), api.double.asked) == (["1"], [])
+@pytest.mark.parametrize("reason", ["rate_limited", "token_refused"])
+async def test_limit_and_a_token_that_expired_are_waited_out(kind: str, reason: str) -> None:
+    double: SalesforceDouble | ZohoDouble
+    if kind == "salesforce":
+        double, name, one = SalesforceDouble(), "Opportunity", DEAL
+        double.put(opportunity(DEAL))
+    else:
+        [record] = json.loads(sample("zoho", "deal-record.json").body)["data"]
+        double, name, one = ZohoDouble(), "Deals", record["id"]
+        double.put("Deals", record)
+    double.faults.append(Fault(429 if reason == "rate_limited" else 401, {"Retry-After": "0"}))
+    async with opened(kind, double) as floor:
+        await floor.tell(name, one)
+        await until(lambda: floor.incomplete() == [])
+        assert floor.count("_failures_total", reason) == 1
+
+
+@pytest.mark.parametrize(("kind", "double"), [("salesforce", SalesforceDouble()), ("zoho", ZohoDouble())])
+async def test_deleted_record_is_not_asked_for_where_the_api_would_not_tell(
+    kind: str, double: SalesforceDouble | ZohoDouble
+) -> None:
+    async with opened(kind, double) as floor:
+        await floor.tell("Tasks", "1", op="delete")
+        assert floor.count("_given_up_records_total", "deleted") == 1
+        assert (floor.incomplete(), double.heard) == (["1"], [])

@@ -26,7 +26,8 @@ from streams.gateway.ledger import Ledger
 from streams.gateway.model import Source, Thin, ThinOp
 from streams.gateway.vendors import VENDORS
 from streams.topics import DEAD_LETTERS, INCOMPLETE
-from tests.hubspot_double import TOKEN, Fault, HubSpotDouble, hubspot_double
+from tests.api_double import Fault
+from tests.hubspot_double import TOKEN, HubSpotDouble, hubspot_double
 from tests.senders import RecordingSender
 from tests.unit.gateway.test_hooks import NOW_MS, hubspot, note, signed
 
