@@ -93,8 +93,9 @@ class Keeper:
         return None
 
     def _fold_into(self, slot: Slot, table: SlotTable, topic: str, records: Sequence[Record]) -> None:
-        seen_before = table.next_offset[topic]
+        seen_before, gaps_before = table.next_offset[topic], table.gaps(topic)
         letters = table.fold(topic, records, now_ms=self.clock.now_ms())
+        self.counts.gap_records += table.gaps(topic) - gaps_before
         if letters:
             slot.letters += letters
         if self.hooks:

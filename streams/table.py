@@ -133,9 +133,13 @@ class SlotTable:
             assert type(decoded) is Rejected
             self._count("rejected", decoded.reason)
             dead.append(DeadLetter(record, decoded))
-        if next_offset != self.next_offset[topic]:
+        before = self.next_offset[topic]
+        if next_offset != before:
             self.next_offset[topic] = next_offset
             self._facts_dirty = True
+            seen = 0 if records[0].offset >= before else sum(record.offset < before for record in records)
+            fresh = len(records) - seen
+            self._count("gaps", topic, next_offset - before - fresh)
             self._count("accepted", topic, accepted)
             self._count("unchanged", topic, unchanged)
         if self._panes.is_crowded:
@@ -214,6 +218,10 @@ class SlotTable:
             self._facts_dirty = True
 
     # Offsets
+
+    def gaps(self, topic: str) -> int:
+        """Return how many offsets without a record were passed so far."""
+        return self.facts.counters.get("gaps", {}).get(topic, 0)
 
     def skip_to(self, topic: str, offset: int, *, lost: bool) -> None:
         """Move past offsets that hold no record (gap) or whose records are gone (lost); counted."""

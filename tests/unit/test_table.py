@@ -149,6 +149,18 @@ def test_a_gap_and_a_loss_are_counted_apart() -> None:
     assert table.next_offset[DEALS] == 9
 
 
+def test_offsets_without_a_record_inside_a_batch_are_counted_as_gaps() -> None:
+    """Marks of transactions, and records taken back or compacted: every offset has a fate."""
+    table = new_table()
+    table.fold(DEALS, [record(0, "sales.deal.won", "01-05T10:00:00", deal_id="a")], now_ms=NOW_MS)
+    overlapping = [record(at, "sales.deal.won", "01-05T10:00:00", deal_id=str(at)) for at in (0, 2, 3, 7)]
+    table.fold(DEALS, overlapping, now_ms=NOW_MS)
+    assert table.next_offset[DEALS] == 8
+    assert table.facts.counters["accepted"] == {DEALS: 4}
+    assert table.gaps(DEALS) == 4
+
+
+
 def test_a_rebuild_ends_when_every_topic_has_caught_up() -> None:
     table = new_table()
     table.begin_rebuild({DEALS: 1})
