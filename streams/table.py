@@ -359,7 +359,8 @@ class SlotTable:
         newest_ms = self.facts.newest_event_ms
         if newest_ms is None:
             return  # nothing is held, and a history may be about to come
-        base_ms = now_ms if self._rules.clock == "wall" else newest_ms
+        # A clock that runs ahead must not make the state of today look old.
+        base_ms = min(now_ms, newest_ms) if self._rules.clock == "wall" else newest_ms
         oldest_ms = base_ms - self._rules.retention_ms
         for kind in _RETAINED:
             entities = self._entities[kind]
@@ -385,7 +386,8 @@ class SlotTable:
             self._facts_dirty = True
 
     def _horizon_clock_ms(self, topic: str, now_ms: int) -> int:
-        return now_ms if self._rules.clock == "wall" else self.facts.newest_ms.get(topic, now_ms)
+        newest_ms = self.facts.newest_ms.get(topic, now_ms)
+        return min(now_ms, newest_ms) if self._rules.clock == "wall" else newest_ms
 
     def _settle(self, activity_id: str) -> None:
         state = self._entities[EntityKind.ACTIVITY][activity_id]

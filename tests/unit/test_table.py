@@ -187,17 +187,29 @@ def test_an_activity_past_its_horizon_is_counted_once_and_closed(expire_between:
     assert sum_of(table, ACTIVITIES_DONE) == 2
 
 
+def deals_of_january_and_november() -> SlotTable:
+    table = new_table(rules=FoldRules(calendar=RULES.calendar, retention_ms=200 * DAY_MS))
+    old = record(0, "sales.deal.created", "01-05T09:00:00", deal_id="D-old", amount=5)
+    new = record(1, "sales.deal.created", "11-20T09:00:00", deal_id="D-new")
+    assert not table.fold(DEALS, [old], now_ms=NOW_MS - 250 * DAY_MS)
+    assert not table.fold(DEALS, [new], now_ms=NOW_MS)
+    return table
+
+
 def test_a_deal_past_retention_takes_its_contributions_along() -> None:
-    table = new_table()
-    opened = record(0, "sales.deal.created", "01-05T09:00:00", deal_id="D-old", amount=5)
-    table.fold(
-        DEALS, [opened, record(1, "sales.deal.created", "11-20T09:00:00", deal_id="D-new")], now_ms=NOW_MS
-    )
-    table.expire(now_ms=NOW_MS + 600 * DAY_MS)
+    table = deals_of_january_and_november()
+    table.expire(now_ms=NOW_MS)
     assert sum_of(table, BY_NAME["open"].number) == 1
     commit = table.take_commit()
     assert commit is not None
     assert list(commit.entities_del) == [b"dD-old"]
+
+
+@pytest.mark.parametrize("years", [-9, 9])
+def test_a_clock_that_is_wrong_by_years_makes_nothing_of_today_look_old(years: int) -> None:
+    table = deals_of_january_and_november()
+    table.expire(now_ms=NOW_MS + years * 365 * DAY_MS)
+    assert sum_of(table, BY_NAME["open"].number) == (1 if years > 0 else 2)
 
 
 def test_event_clock_measures_retention_from_the_newest_event() -> None:
