@@ -7,7 +7,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,11 @@ ASK = ClientTimeout(total=5.0)
 class Worker(Part):
     """One `salesfloor worker`. `wanted`: a supervisor starts it again when it ends."""
 
-    def __init__(self, name: str, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, directory: Path, environment: dict[str, str], program: Sequence[str] = SALESFLOOR
+    ) -> None:
         self.port = free_port()
-        command = (*SALESFLOOR, "worker", "--port", str(self.port))
+        command = (*program, "worker", "--port", str(self.port))
         super().__init__(name, command, directory / f"{name}.log", environment)
         self.wanted = True
         self.gave_up: list[int] = []
@@ -53,6 +55,8 @@ class Floor:
         self.metrics: Part | None = None
         self.proxied = False
         """New processes reach Kafka and Redis through the proxies."""
+        self.beside: list[RedisServer] = []
+        """Further ones that a scenario started."""
         self.more_environment: dict[str, str] = {}
         self.session: ClientSession | None = None
         self._names = 0
@@ -100,6 +104,8 @@ class Floor:
             worker.kill()
         if self.metrics is not None:
             self.metrics.kill()
+        for redis in self.beside:
+            await redis.stop()
         if self.session is not None:
             await self.session.close()
 
@@ -109,9 +115,12 @@ class Floor:
         self.metrics.spawn()
         await self.metrics.until_answers(self.metrics_port)
 
-    async def add_worker(self, *, ready: bool = True, **environment: str) -> Worker:
+    async def add_worker(
+        self, *, ready: bool = True, program: Sequence[str] = SALESFLOOR, **environment: str
+    ) -> Worker:
         self._names += 1
-        worker = Worker(f"worker-{self._names}", self.directory, {**self.environment, **environment})
+        variables = {**self.environment, **environment}
+        worker = Worker(f"worker-{self._names}", self.directory, variables, program)
         self.workers.append(worker)
         worker.spawn()
         if ready:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -46,6 +47,8 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # SIGXFSZ stays ignored, as Python has it, so that `limit_files` is an error and no death.
+                restore_signals=False,
             )
 
     async def until_answers(self, port: int) -> None:
@@ -85,6 +88,12 @@ class Part:
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+    def limit_files(self, size: int | None) -> None:
+        """Let no file grow beyond so many bytes, as a full disk does: writes fail. None lifts the limit."""
+        unlimited = resource.RLIM_INFINITY
+        soft = unlimited if size is None else size
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, unlimited))
 
     def kill(self) -> None:
         if self._process is not None:

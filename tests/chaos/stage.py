@@ -67,8 +67,11 @@ class Stage:
     def ends(self) -> Counter[Place]:
         return Counter(self.load.ends)
 
-    async def until(self, what: str, holds: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
-        await until(what, holds, seconds)
+    async def until(
+        self, what: str, holds: Callable[..., Awaitable[bool]], *asked: object, seconds: float = 60.0
+    ) -> None:
+        """Ask `holds(*asked)` again and again until it is true; raise `TimeoutError` with `what` in it."""
+        await until(what, lambda: holds(*asked), seconds)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
