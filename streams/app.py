@@ -44,6 +44,8 @@ T = TypeVar("T")
 
 REQUEST_TIMEOUT_SECONDS = 90.0
 """Faust gives up a seek after this time without a word; loading keeps its own, much shorter deadline."""
+METADATA_AGE_MS = 30_000
+"""Added partitions are seen so soon; until then what is written to them waits."""
 STOP_SECONDS = 8.0
 LAST_COMMIT_SECONDS = 3.0
 WAIT_SECONDS = 0.5
@@ -91,6 +93,7 @@ def create_app(settings: Settings, store: SlotStore) -> SalesfloorApp:
         broker_request_timeout=max(REQUEST_TIMEOUT_SECONDS, session + 30.0),
         broker_max_poll_records=5000,
         consumer_auto_offset_reset="none",
+        consumer_metadata_max_age_ms=METADATA_AGE_MS,
         stream_wait_empty=False,
         stream_buffer_maxsize=16,
         topic_disable_leader=True,
@@ -182,6 +185,7 @@ async def run_worker(
         if slots is None:
             return
         app = create_app(settings, store)
+        app.keeper.slots_expected = slots
         if extend is not None:
             extend(app)
         status.keeper, status.checkpointer = app.keeper, app.checkpointer

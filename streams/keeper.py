@@ -50,6 +50,13 @@ class SplitSlot(Exception):
         )
 
 
+class PartitionsAdded(Exception):
+    """The topics have more partitions than at the start. Started again the worker says what that means."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__(f"the topics had {before} partitions when this worker started, and have more now")
+
+
 @dataclass
 class Keeper:
     store: SlotStore
@@ -66,6 +73,8 @@ class Keeper:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a commit should not wait for its interval."""
     joined: bool = False
+    slots_expected: int | None = None
+    """Partitions of each topic when this worker started; None: not known."""
 
     # Folding
 
@@ -131,6 +140,9 @@ class Keeper:
         self.reader = reader
         self.drop_all()
         numbers = sorted({partition.partition for partition in partitions})
+        if self.slots_expected is not None and numbers and numbers[-1] >= self.slots_expected:
+            self.on_fatal(PartitionsAdded(self.slots_expected))
+            return {}
         for number in numbers:
             slot = self.slots.setdefault(number, Slot(number))
             if slot.partitions - partitions:
@@ -353,6 +365,11 @@ class Keeper:
     @property
     def owned(self) -> list[Slot]:
         return [slot for slot in self.slots.values() if slot.owned_table is not None]
+
+    @property
+    def stopped_because(self) -> list[str]:
+        """Return what an operator has to decide on, for each stopped slot."""
+        return [slot.stopped_because for slot in self.slots.values() if slot.stopped_because]
 
     @property
     def settled(self) -> bool:

@@ -31,15 +31,11 @@ async def until_ours(store: StateStore, settings: Settings, slots: int, stop: as
     said = ""
     while not stop.is_set():
         try:
-            version = await store.announce(ours)
-            if version == ours.version:
-                return True
-            if await _is_empty(store, slots):
-                await store.announce(ours, whatever=True)
-                return True
-            cause = _cause(await store.shown(), settings)
+            cause = await _refused(store, ours, settings)
         except ForeignFormat as error:
             cause = str(error)
+        if cause is None:
+            return True
         if cause != said:
             log.warning(fields("worker waits", cause=cause))
             said = cause
@@ -49,6 +45,33 @@ async def until_ours(store: StateStore, settings: Settings, slots: int, stop: as
         except TimeoutError:
             continue
     return False
+
+
+async def _refused(store: StateStore, ours: Shown, settings: Settings) -> str | None:
+    """Announce ourselves; return why the state in use is not for us, None when it is."""
+    shown = await store.shown()
+    if shown is not None and shown.slots not in (0, ours.slots) and not await _is_empty(store, shown.slots):
+        return partitions_changed(ours.slots, shown.slots)
+    if await store.announce(ours) == ours.version:
+        return None
+    if await _is_empty(store, ours.slots):
+        await store.announce(ours, whatever=True)
+        return None
+    return _cause(await store.shown(), settings)
+
+
+def partitions_changed(now: int, before: int) -> str:
+    """Say what to do when the topics have other partitions than the state was folded from."""
+    if now < before:
+        return (
+            f"the topics have {now} partitions, the state in use was folded from {before}: they were made "
+            "anew; run `salesfloor rebuild` to count what they hold now"
+        )
+    return (
+        f"the topics have {now} partitions, the state in use was folded from {before}: what is written now "
+        "about a deal may lie in another partition than what was written before, and would count twice; run "
+        "`salesfloor topics spread`, which brings each key's records together again"
+    )
 
 
 async def while_ours(store: StateStore, settings: Settings, slots: int) -> None:

@@ -94,6 +94,8 @@ class WorkerStatus:
             return "joining the consumer group"
         if not keeper.reader.connected:
             return "Kafka is away"
+        if keeper.stopped_because:
+            return "stopped: " + "; ".join(keeper.stopped_because)
         if not keeper.settled:
             return "loading slots"
         return None

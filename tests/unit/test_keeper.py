@@ -79,6 +79,14 @@ async def test_assignment_that_splits_a_slot_is_fatal() -> None:
     assert not desk.keeper.settled
 
 
+async def test_assignment_beyond_the_known_partitions_is_fatal_and_claims_nothing() -> None:
+    desk = Desk()
+    desk.keeper.slots_expected = 2
+    assert await desk.take(1, 2) == {}
+    assert "2 partitions" in str(desk.fatal[0])
+    assert desk.keeper.slots == {}
+
+
 async def test_unexpected_error_drops_the_batch_whole_and_folds_it_again() -> None:
     desk = Desk()
     errors = [ZeroDivisionError("once")]

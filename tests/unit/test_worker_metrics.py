@@ -65,6 +65,20 @@ async def test_readiness_names_what_is_missing() -> None:
     ]
 
 
+async def test_stopped_slot_makes_unready_and_says_what_to_decide() -> None:
+    desk = Desk()
+    await desk.take(0, 1)
+    desk.fold(deals(0, 5))
+    desk.reader.watermarks = {TopicPartition(DEALS, 0): 3}
+    await desk.look(3)
+    status = status_of(desk)
+    reason = status.unready_because()
+    assert reason is not None
+    assert reason.startswith("stopped: sales.deals[0] ends at 3, before 5")
+    phase = {"slot": "0", "phase": "stopped"}
+    assert status.registry.get_sample_value("salesfloor_worker_slot_phase", phase) == 1.0
+
+
 async def test_doors_answer_health_readiness_and_metrics() -> None:
     desk = Desk()
     async with TestClient(TestServer(doors(status_of(desk)))) as client:
