@@ -1,111 +1,105 @@
-"""How old a number is when it shows: from the produce call to the value in `/metrics`.
+"""How old a number is when it shows: from the produce call to its gauge and to the wall's stream.
 
-Run `python -m bench freshness [--rate 1000] [--seconds 20] [--tick-ms 1000]`. A worker and a metrics process
-run as they do in production, each won deal is one more in `salesfloor_floor_deals_won`, and `/metrics` is
-read about fifty times a second. What the gauge shows at a reading tells which events were visible by then.
+Run `python -m bench freshness [--rates 1000 10000 50000] [--seconds 10] [--reps 50] [--tick-ms 1000]`. A
+worker and a metrics process run as they do in production. Each won deal is one more in the gauge
+`salesfloor_floor_deals_won`, and `/metrics` is read about fifty times a second: what is shown at a reading
+tells which events were visible by then. Rates that producer or worker do not reach show as what was reached.
 """
 
 import argparse
 import asyncio
+import os
 import re
 import time
-from datetime import UTC, datetime
-from decimal import Decimal
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
+from multiprocessing import get_context
 
 import aiohttp
-import msgspec
-import numpy as np
-from aiokafka import AIOKafkaProducer
+from rich.console import Console
+from rich.table import Table
 
 from bench.processes import role
+from bench.wall import Seen, listen, told, until_shown, waits_ms
+from bench.wall_floor import Plan, produced
 from streams.admin import ensure_topics
 from streams.embedded import embedded, free_port
 from streams.settings import load_settings
-from streams.topics import DEALS
 
-GAUGE = re.compile(r'^salesfloor_floor_deals_won\{window="24h"\} (\S+)$', re.MULTILINE)
+GAUGE = re.compile(r'^salesfloor_floor_deals_won\{window="today"\} (\S+)$', re.MULTILINE)
 READ_EVERY_SECONDS = 0.02
-SETTLE_SECONDS = 30.0
 
 
-def won(number: int) -> bytes:
-    return msgspec.json.encode(
-        {
-            "specversion": "1.0",
-            "id": str(number),
-            "source": "/bench/freshness",
-            "type": "sales.deal.won",
-            "time": datetime.now(UTC).isoformat(),
-            "data": {"deal_id": f"D-{number}", "amount": Decimal(100), "rep_id": f"R-{number % 50}"},
-        }
-    )
-
-
-async def produce(bootstrap: str, rate: int, count: int, sent: list[float]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
-    await producer.start()
-    began = time.perf_counter()
-    for number in range(count):
-        early = began + number / rate - time.perf_counter()
-        if early > 0:
-            await asyncio.sleep(early)
-        sent.append(time.perf_counter())
-        await producer.send(DEALS, won(number), key=f"D-{number}".encode())
-    await producer.stop()
-
-
-async def watch(url: str, count: int, seen: list[float]) -> None:
-    """Append, for each event in order, when it was first visible."""
-    async with aiohttp.ClientSession() as client, asyncio.timeout(None) as limit:
-        while len(seen) < count:
-            async with client.get(url) as answer:
+async def read_gauge(url: str, seen: Seen) -> None:
+    """Note what the gauge says, until cancelled."""
+    async with aiohttp.ClientSession() as client:
+        while True:
+            async with client.get(f"{url}/metrics") as answer:
                 shown = GAUGE.search(await answer.text())
-            visible = int(float(shown.group(1))) if shown else 0
-            if visible > len(seen):
-                seen.extend([time.perf_counter()] * (visible - len(seen)))
-                limit.reschedule(asyncio.get_running_loop().time() + SETTLE_SECONDS)
+            number = int(float(shown[1])) if shown else 0
+            if number > (seen[-1][1] if seen else -1):
+                seen.append((time.time() * 1000, number))
             await asyncio.sleep(READ_EVERY_SECONDS)
 
 
-async def main(rate: int, seconds: int, tick_ms: int) -> None:
-    async with embedded(0, 0) as parts:
-        worker_port, metrics_port = free_port(), free_port()
+async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> list[str]:
+    """Produce one plan and return a line of the table."""
+    gauge: Seen = []
+    stream: Seen = []
+    watching = [asyncio.create_task(read_gauge(url, gauge)), asyncio.create_task(listen(url, stream))]
+    try:
+        sent = await asyncio.get_running_loop().run_in_executor(pool, produced, plan)
+        for seen in (gauge, stream):
+            await until_shown(seen, plan.first + len(sent))
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+    reached = (len(sent) - 1) / (sent[-1] - sent[0])
+    waits = (told(waits_ms(sent, seen, plan.first)) for seen in (gauge, stream))
+    return [f"{plan.rate:,.0f}", f"{reached:,.0f}", f"{os.getloadavg()[0]:.1f}", *waits]
+
+
+async def main(options: argparse.Namespace) -> None:
+    table = Table(title=f"Produce call to the number shown, {options.reps:,} reps, tick {options.tick_ms} ms")
+    for name in ("events/s", "reached", "load", "gauge p50, p99, p99.9", "wall stream p50, p99, p99.9"):
+        table.add_column(name, justify="right")
+    async with AsyncExitStack() as parts:
+        services = await parts.enter_async_context(embedded(0, 0))
+        pool = parts.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
+        ports = {"worker": free_port(), "metrics": free_port()}
         environment = {
-            "SALESFLOOR_KAFKA": parts.kafka,
-            "SALESFLOOR_REDIS": parts.redis_url,
+            "SALESFLOOR_KAFKA": services.kafka,
+            "SALESFLOOR_REDIS": services.redis_url,
             "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": "2",
-            "SALESFLOOR_WORKER__PORT": str(worker_port),
-            "SALESFLOOR_METRICS__PORT": str(metrics_port),
-            "SALESFLOOR_METRICS__TICK_MS": str(tick_ms),
+            "SALESFLOOR_WORKER__PORT": str(ports["worker"]),
+            "SALESFLOOR_METRICS__PORT": str(ports["metrics"]),
+            "SALESFLOOR_METRICS__TICK_MS": str(options.tick_ms),
+            # Fifty readings a second are the bench's own load: they shall not be long.
             "SALESFLOOR_METRICS__LEVELS": '["floor", "rep"]',
+            "SALESFLOOR_WALL__CELEBRATION_SECONDS": "0",
         }
-        await ensure_topics(load_settings(overrides={"kafka": {"bootstrap": parts.kafka}}))
-        url = f"http://127.0.0.1:{metrics_port}"
-        async with (
-            role("worker", f"http://127.0.0.1:{worker_port}/-/ready", **environment),
-            role("metrics", f"{url}/-/ready", **environment),
-        ):
-            sent: list[float] = []
-            seen: list[float] = []
-            count = rate * seconds
-            await asyncio.gather(
-                produce(parts.kafka, rate, count, sent), watch(f"{url}/metrics", count, seen)
-            )
-    waited_ms = np.sort(np.array(seen[:count]) - np.array(sent)) * 1000
-    p50, p99 = (float(np.quantile(waited_ms, q)) for q in (0.5, 0.99))
-    print(
-        f"{rate:,} events/s for {seconds} s, tick {tick_ms} ms: "
-        f"produce to /metrics p50 {p50:,.0f} ms, p99 {p99:,.0f} ms, worst {waited_ms[-1]:,.0f} ms "
-        f"(p50 is {p50 / tick_ms:.2f} ticks)"
-    )
+        await ensure_topics(load_settings(overrides={"kafka": {"bootstrap": services.kafka}}))
+        for name, port in ports.items():
+            await parts.enter_async_context(role(name, f"http://127.0.0.1:{port}/-/ready", **environment))
+        url, first = f"http://127.0.0.1:{ports['metrics']}", 0
+        for number, rate in enumerate((options.rates[0], *options.rates)):
+            plan = Plan(services.kafka, first, round(rate * options.seconds), rate, reps=options.reps)
+            line = await measure(url, plan, pool)
+            first += plan.deals
+            if number:  # the first warms up
+                table.add_row(*line)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[1_000, 10_000, 50_000], help="events a second"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each rate")
+    parser.add_argument("--reps", type=int, default=50)
     parser.add_argument("--tick-ms", type=int, default=1000)
-    options = parser.parse_args()
-    asyncio.run(main(options.rate, options.seconds, options.tick_ms))
+    asyncio.run(main(parser.parse_args()))

@@ -36,6 +36,7 @@ from streams.settings import load_settings
 BOARD, KPI, CARD = "floor", "deals_won", 2
 """The third card of the board shows the deals won today."""
 SETTLE_SECONDS = 60.0
+QUANTILES = (50, 99, 99.9)
 
 
 Seen = list[tuple[float, int]]
@@ -75,7 +76,7 @@ def waits_ms(sent: list[float], seen: Seen, first: int) -> dict[str, float]:
     at_ms = np.array([when for when, _ in seen])
     places = np.searchsorted(numbers, np.arange(first + 1, first + len(sent) + 1))
     waited = at_ms[places] - np.array(sent) * 1000
-    return {f"p{q}_ms": round(float(np.percentile(waited, q))) for q in (50, 99)}
+    return {f"p{q}_ms": round(float(np.percentile(waited, q))) for q in QUANTILES}
 
 
 class Floor:
@@ -166,13 +167,13 @@ def show(found: dict[str, Any]) -> None:
         "reached",
         "load",
         "page open",
-        "in the stream p50, p99",
-        "in the page p50, p99",
+        "in the stream p50, p99, p99.9",
+        "in the page p50, p99, p99.9",
     ):
         table.add_column(name, justify="right")
     for run in found["freshness"]:
         cells = [f"{run['rate']:,}", f"{run['reached']:,}", str(run["load"]), "yes" if run["page"] else "no"]
-        table.add_row(*cells, _told(run["stream"]), _told(run["page"]))
+        table.add_row(*cells, told(run["stream"]), told(run["page"]))
     console.print(table)
     page, week, busy = found["page"], found["week"], found["busy"]
     rest = Table(title="The page", show_header=False)
@@ -188,8 +189,8 @@ def show(found: dict[str, Any]) -> None:
     console.print(rest)
 
 
-def _told(waits: dict[str, float] | None) -> str:
-    return "–" if waits is None else f"{waits['p50_ms']:,} ms, {waits['p99_ms']:,} ms"
+def told(waits: dict[str, float] | None) -> str:
+    return "–" if waits is None else ", ".join(f"{waited:,}" for waited in waits.values()) + " ms"
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A plan in, a made-up floor's events out to Kafka: 2,000 reps and deals they won. Measures no wall."""
+"""A plan in, a made-up floor's events out to Kafka: reps and deals they won. Measures no wall."""
 
 import asyncio
 import time
@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     deals: int
     rate: float
     history: bool = False
+    reps: int = REPS
 
 
 def event(kind: str, subject: str, at: datetime, **data: object) -> bytes:
@@ -30,8 +31,8 @@ def event(kind: str, subject: str, at: datetime, **data: object) -> bytes:
     return msgspec.json.encode({**head, "time": at.isoformat(), "data": data})
 
 
-def won(number: int, at: datetime) -> bytes:
-    deal = {"deal_id": f"D-{number}", "amount": Decimal(100 + number % 900), "rep_id": f"R-{number % REPS}"}
+def won(number: int, at: datetime, reps: int) -> bytes:
+    deal = {"deal_id": f"D-{number}", "amount": Decimal(100 + number % 900), "rep_id": f"R-{number % reps}"}
     return event("deal.won", f"D-{number}", at, **deal)
 
 
@@ -44,7 +45,7 @@ async def _produce(plan: Plan) -> list[float]:
     sent: list[float] = []
     async with AIOKafkaProducer(bootstrap_servers=plan.bootstrap, acks="all", linger_ms=5) as producer:
         if plan.history:
-            await _introduce(producer)
+            await _introduce(producer, plan.reps)
         began = time.perf_counter()
         for number in range(plan.first, plan.first + plan.deals):
             early = began + len(sent) / plan.rate - time.perf_counter()
@@ -52,12 +53,13 @@ async def _produce(plan: Plan) -> list[float]:
                 await asyncio.sleep(early)
             ago = timedelta(days=1 + number % 60) if plan.history else timedelta()
             sent.append(time.time())
-            await producer.send(DEALS, won(number, datetime.now(UTC) - ago), key=f"D-{number}".encode())
+            value = won(number, datetime.now(UTC) - ago, plan.reps)
+            await producer.send(DEALS, value, key=f"D-{number}".encode())
     return sent
 
 
-async def _introduce(producer: AIOKafkaProducer) -> None:
-    for rep in range(REPS):
+async def _introduce(producer: AIOKafkaProducer, reps: int) -> None:
+    for rep in range(reps):
         data = {"rep_id": f"R-{rep}", "name": f"Rep {rep}", "team_id": f"T-{rep % 40}"}
         record = event("rep.updated", f"R-{rep}", datetime.now(UTC) - timedelta(days=90), **data)
         await producer.send(REFERENCE, record, key=f"R-{rep}".encode())
