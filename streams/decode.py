@@ -24,6 +24,7 @@ ID_BYTES_MAX = 256
 FUTURE_MAX_MS = 24 * 3_600_000
 
 Headers = Sequence[tuple[str, bytes]]
+"""Kafka lets a value be null, whatever the types of clients say."""
 
 _Time = Annotated[datetime, Meta(tz=True)]
 
@@ -102,7 +103,8 @@ _FACT_TIMES: Final[dict[EntityKind, tuple[str, ...]]] = {
 def _envelope(value: bytes, headers: Headers) -> _Envelope:
     attributes = {name.lower(): raw for name, raw in headers if name[:3].lower() == "ce_"} if headers else {}
     if "ce_specversion" in attributes:
-        fields: dict[str, Any] = {name[3:]: raw.decode() for name, raw in attributes.items()}
+        # A header may be there without a value; then so is the attribute.
+        fields: dict[str, Any] = {name[3:]: (raw or b"").decode() for name, raw in attributes.items()}
         if "time" in fields:
             fields["time"] = re.sub(r"(:\d\d):60(?:\.\d+)?", r"\1:59.999", fields["time"])
         fields["data"] = Raw(value)

@@ -3,6 +3,7 @@
 import base64
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -74,6 +75,11 @@ def test_structured_event_keeps_every_field() -> None:
     assert changes.created_at_ms == 1_793_462_400_123
     assert changes.closed_at_ms is UNSET
     assert changes.deleted is UNSET
+
+
+def test_a_header_without_a_value_is_a_reason_and_no_fault() -> None:
+    headers: list[Any] = [("ce_specversion", None), ("ce_id", None)]
+    assert isinstance(decode(b"{}", headers, kind=EntityKind.DEAL), Rejected)
 
 
 def test_binary_event_equals_structured_event() -> None:
