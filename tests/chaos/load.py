@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from tests.histories import TOPICS, Event, Generator, delivery
 
 ENTITIES = 100
+STAGES_MAX = 90
 STEP_SECONDS = 0.05
 COPIES, BROKEN = 0.05, 0.005
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -32,6 +33,7 @@ class Load:
         self._generator = Generator(seed, times=times, entities=ENTITIES)
         self._dice = Random(seed)
         self._recent: deque[Event] = deque(maxlen=500)
+        self._stages: Counter[object] = Counter()
         self.ends: Counter[Place] = Counter()
         self.confirmed = self.failed = 0
         self._waiting: set[asyncio.Future[object]] = set()
@@ -95,9 +97,20 @@ class Load:
         if self._recent and dice.random() < COPIES:
             event = dice.choice(self._recent)
         else:
-            event = self._generator.event()
+            event = self._bounded(self._generator.event())
             self._recent.append(event)
         return (*delivery(event, slots=self.slots), None)
+
+    def _bounded(self, event: Event) -> Event:
+        """Keep a deal's stages below what the product remembers of them: the oracle remembers all."""
+        data = event["data"]
+        assert isinstance(data, dict)
+        if "stage" in data:
+            deal = data["deal_id"]
+            self._stages[deal] += 1
+            if self._stages[deal] >= STAGES_MAX:
+                del data["stage"]
+        return event
 
     async def _send(self, topic: str, partition: int, value: bytes | None, key: bytes | None) -> None:
         assert self._producer is not None

@@ -79,7 +79,8 @@ async def joining_and_leaving(stage: Stage) -> None:
     slowest = 0.0
     for number in range(stage.amount(2, long=12)):
         floor = stage.floor
-        if len(floor.workers) < 4 and (len(floor.workers) < 2 or stage.dice.random() < 0.5):
+        may_join, may_leave = len(floor.workers) < 4, len(floor.workers) > 1
+        if may_join and (not may_leave or number % 2 == 0 or stage.dice.random() < 0.3):
             async with stage.fault(f"join {number + 1}"):
                 await floor.add_worker()
         else:
