@@ -213,15 +213,35 @@ def kpis(load: Load, as_json: bool) -> None:
     numbers.kpis(catalogue_of(load()), as_json=as_json)
 
 
-@cli.command(**example("salesfloor topics\nsalesfloor topics create --kafka broker:9092"))
-@click.argument("action", type=click.Choice(["list", "create", "check"]), default="list")
+@cli.command(
+    **example(
+        "salesfloor topics\nsalesfloor topics create --kafka broker:9092\nsalesfloor topics adopt sales.deals"
+    )
+)
+@click.argument("action", type=click.Choice(["list", "create", "check", "adopt"]), default="list")
+@click.argument("topic", required=False)
 @JSON
 @with_settings
-def topics(load: Load, action: str, as_json: bool) -> None:
-    """List, create or check the topics. Never deletes or alters one."""
+def topics(load: Load, action: str, topic: str | None, as_json: bool) -> None:
+    """List, create or check the topics, or take one for that of before.
+
+    \b
+    list    how many partitions each has
+    create  make those that are missing
+    check   say which are missing, do not fit together or keep too little
+    adopt   TOPIC was truncated or made anew, and workers have stopped for it: keep all
+            numbers and read it again from its beginning, which counts nothing twice
+    """
     from streams.commands import records
 
-    records.topics(load(), action, as_json=as_json)
+    if (action == "adopt") != (topic is not None):
+        raise click.UsageError(
+            "name the topic: salesfloor topics adopt TOPIC" if topic is None else f"{action} takes no topic"
+        )
+    if topic is not None:
+        records.adopt(load(), topic, as_json=as_json)
+    else:
+        records.topics(load(), action, as_json=as_json)
 
 
 @cli.command(

@@ -15,6 +15,7 @@ from rich.table import Table
 from streams.admin import check_co_partitioning, describe_topics, describe_unfit, ensure_topics
 from streams.commands.frame import Failed
 from streams.gateway.apis import open_apis
+from streams.gateway.avro_sources import open_schemas
 from streams.gateway.sources import open_sources
 from streams.kafka_client import meaning_of
 from streams.metrics_role import open_store
@@ -98,6 +99,29 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         check_co_partitioning(counts)
 
 
+def adopt(settings: Settings, topic: str, *, as_json: bool) -> None:
+    from streams.adopt import AdoptFailed
+    from streams.adopt import adopt as run_adopt
+
+    def show(done: int, slots: int) -> None:
+        click.echo(f"\r{done} of {slots} slots", err=True, nl=False)
+
+    shown = sys.stderr.isatty() and not as_json
+    try:
+        adopted = asyncio.run(run_adopt(settings, topic, tell=show if shown else lambda _done, _slots: None))
+    except AdoptFailed as error:
+        raise Failed(str(error)) from error
+    finally:
+        if shown:
+            click.echo(err=True)
+    if as_json:
+        click.echo(json.dumps({"topic": topic, "slots": adopted.slots, "empty": adopted.empty}))
+    else:
+        click.echo(
+            f"adopted: {topic} is read again from its beginning in {adopted.slots} slots; numbers stay"
+        )
+
+
 def rebuild(settings: Settings, *, allow_missing: bool) -> None:
     from streams.rebuild import RebuildFailed, RebuildProgress
     from streams.rebuild import rebuild as run_rebuild
@@ -129,6 +153,7 @@ def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
     try:
         open_sources(settings, os.environ)
         open_apis(settings, os.environ)
+        open_schemas(settings, os.environ)
     except SettingsError as error:  # only the gateway needs the secrets, so elsewhere they may be missing
         click.echo(f"Warning: salesfloor gateway would not start: {error}", err=True)
     trouble = asyncio.run(_connect(settings)) if connect else []
