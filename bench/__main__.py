@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-BENCHES = ("backtest", "fold", "freshness", "gateway", "restart", "snapshot", "wall")
+BENCHES = ("backtest", "fold", "freshness", "gateway", "hot_path", "restart", "snapshot", "wall")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ ActivityKind = Literal[
 ]
 
 
-class DealChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DealChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     """What one `sales.deal.*` event writes. The event type's meaning is already in it:
     `won` has become status "won" and `closed_at_ms`, `deleted` has become `deleted=True`."""
 
@@ -64,7 +64,7 @@ class DealChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     deleted: bool | UnsetType = UNSET
 
 
-class LeadChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class LeadChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     rep_id: str | None | UnsetType = UNSET
     team_id: str | None | UnsetType = UNSET
     source: str | None | UnsetType = UNSET
@@ -79,7 +79,7 @@ class LeadChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     deleted: bool | UnsetType = UNSET
 
 
-class ActivityChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ActivityChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     kind: ActivityKind | None | UnsetType = UNSET
     rep_id: str | None | UnsetType = UNSET
     team_id: str | None | UnsetType = UNSET
@@ -97,7 +97,7 @@ class ActivityChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     deleted: bool | UnsetType = UNSET
 
 
-class AccountChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class AccountChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     rep_id: str | None | UnsetType = UNSET
     team_id: str | None | UnsetType = UNSET
     region: str | None | UnsetType = UNSET
@@ -112,7 +112,7 @@ FeedbackKind = Literal["csat", "nps", "enps", "pulse"]
 FeedbackScale = Literal["0-10", "1-10", "1-5"]
 
 
-class FeedbackChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class FeedbackChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     """One answer. Its own time is the newest `received` event's: `received_at_ms`."""
 
     kind: FeedbackKind | None | UnsetType = UNSET
@@ -126,7 +126,7 @@ class FeedbackChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     deleted: bool | UnsetType = UNSET
 
 
-class SpendChanges(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class SpendChanges(Struct, frozen=True, omit_defaults=True, gc=False):
     """Sales and marketing cost, spread evenly over the local days [from_on, to_on)."""
 
     amount: Decimal | None | UnsetType = UNSET

@@ -5,7 +5,7 @@ Knows no event type; `streams.wire` and `streams.wire_reference` list them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -89,6 +89,9 @@ def types_of(kind: EntityKind, form: WireForm, *actions: str) -> dict[str, Event
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+# Within the bound in every currency: none has more than four decimals.
+_NOTHING, _SURELY_WITHIN = Decimal(0), Decimal(AMOUNT_MINOR_MAX // 10**4)
 
 
 def life(
@@ -108,8 +111,7 @@ def life(
 
 def ms_of(moment: datetime) -> int:
     """Return UTC milliseconds, rounded down; integer arithmetic, since floats lose the last one."""
-    since = moment - _EPOCH
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def business_ms(moment: OptTime, field: str) -> int | None | UnsetType:
@@ -125,6 +127,8 @@ def amount_of(
     amount: Decimal | None | UnsetType, currency: OptText, field: str
 ) -> Decimal | None | UnsetType:
     if amount is UNSET or amount is None:
+        return amount
+    if amount.is_finite() and _NOTHING <= amount <= _SURELY_WITHIN:
         return amount
     if not amount.is_finite() or amount < 0:
         raise Refused(Reason.BAD_AMOUNT, f"$.data.{field} is negative or not a number")
