@@ -64,7 +64,11 @@ class Judge:
     async def read(self) -> None:
         """Take in what the topics hold beyond what was read before."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.floor.kafka.bootstrap, auto_offset_reset="none", max_poll_records=5_000
+            bootstrap_servers=self.floor.kafka.bootstrap,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_poll_records=5_000,
+            max_partition_fetch_bytes=8 << 20,
         )
         await consumer.start()
         try:
@@ -75,9 +79,13 @@ class Judge:
             for place in places:
                 self._skip_to(place, begins[place])
                 consumer.seek(place, self.read_to[place])
-            while any(self.read_to[place] < ends[place] for place in places):
+            while [place for place in places if await consumer.position(place) < ends[place]]:
                 for place, records in (await consumer.getmany(timeout_ms=500)).items():
                     await asyncio.to_thread(self._take, place, records)
+            for place in places:
+                if self.read_to[place] < ends[place]:  # the marks of transactions, and what was aborted
+                    self._tables[place.partition].skip_to(place.topic, ends[place], lost=False)
+                    self.read_to[place] = ends[place]
         finally:
             await consumer.stop()
 
