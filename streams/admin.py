@@ -30,19 +30,19 @@ class TopicsError(Exception):
 
 async def describe_topics(settings: Settings) -> dict[str, int]:
     """Return the partition count of each of salesfloor's topics that exists."""
-    async with _admin(settings.kafka) as admin:
+    async with connected(settings.kafka) as admin:
         return await _partition_counts(admin)
 
 
 async def topic_names(kafka: KafkaSettings) -> set[str]:
     """Return the names of all topics that the brokers show us."""
-    async with _admin(kafka) as admin:
+    async with connected(kafka) as admin:
         return set(await admin.list_topics())
 
 
 async def ensure_topics(settings: Settings) -> dict[str, int]:
     """Create missing topics, check that the source topics fit together; return all partition counts."""
-    async with _admin(settings.kafka) as admin:
+    async with connected(settings.kafka) as admin:
         counts = await _partition_counts(admin)
         missing = [topic for topic in (*SOURCES, *TOLD) if topic not in counts]
         if missing:
@@ -102,7 +102,7 @@ def topic_configs(topic: str, settings: Settings) -> dict[str, str]:
 async def describe_unfit(settings: Settings) -> list[str]:
     """Return, with the fix, how existing topics keep less than a rebuild needs. Brokers that do not tell
     their configuration are taken to be right."""
-    async with _admin(settings.kafka) as admin:
+    async with connected(settings.kafka) as admin:
         topics = sorted((await _partition_counts(admin)).keys() & set(SOURCES))
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
         answers = await admin.describe_configs(resources) if resources else []
@@ -138,7 +138,8 @@ def unfit(topic: str, configs: Mapping[str, str], settings: Settings) -> list[st
 
 
 @asynccontextmanager
-async def _admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def connected(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a connected client for administrative requests."""
     admin = AIOKafkaAdminClient(
         **client_options(kafka, client_id="salesfloor-admin"), request_timeout_ms=ADMIN_TIMEOUT_MS
     )

@@ -202,6 +202,39 @@ def snapshot(
     numbers.snapshot(load(clock=clock), numbers.Question(**question), as_json=as_json)
 
 
+@cli.command(
+    **example(
+        "salesfloor verify\n"
+        "salesfloor verify --level floor --window today --window mtd\n"
+        "salesfloor verify --kpi revenue --at 2026-11-21T09:30:00Z --json"
+    )
+)
+@click.option("--at", metavar="RFC3339", help="The instant; now if left out.")
+@click.option("--level", "levels", multiple=True, help="floor, team, rep, …; may be given again.")
+@click.option("--kpi", "kpis", multiple=True, help="A KPI's name; may be given again.")
+@click.option("--window", "windows", multiple=True, help="1h, today, mtd, …; may be given again.")
+@click.option(
+    "--max-records",
+    type=click.IntRange(min=1),
+    default=2_000_000,
+    show_default=True,
+    help="Refuse to hold more records in memory (2 GB per million).",
+)
+@CLOCK
+@JSON
+@with_settings
+def verify(load: Load, clock: str | None, as_json: bool, max_records: int, **question: Any) -> None:
+    """Recompute the numbers from the topics' records, slowly and independently, and compare.
+
+    Ends with 0 where all numbers are the same, 1 where some differ, 2 where it cannot be told.
+    """
+    from streams.commands import numbers
+    from streams.commands import verify as verifying
+
+    asked = numbers.Question(**question)
+    verifying.verify(load(clock=clock), asked, records_max=max_records, as_json=as_json)
+
+
 @cli.command(**example("salesfloor kpis\nsalesfloor kpis --json"))
 @JSON
 @with_settings
@@ -214,16 +247,15 @@ def kpis(load: Load, as_json: bool) -> None:
 
 
 @cli.command(
-    **example(
-        "salesfloor topics\nsalesfloor topics create --kafka broker:9092\nsalesfloor topics adopt sales.deals"
-    )
+    **example("salesfloor topics\nsalesfloor topics adopt sales.deals\nsalesfloor topics spread --yes")
 )
-@click.argument("action", type=click.Choice(["list", "create", "check", "adopt"]), default="list")
+@click.argument("action", type=click.Choice(["list", "create", "check", "adopt", "spread"]), default="list")
 @click.argument("topic", required=False)
+@click.option("--yes", is_flag=True, help="With spread: do not ask.")
 @JSON
 @with_settings
-def topics(load: Load, action: str, topic: str | None, as_json: bool) -> None:
-    """List, create or check the topics, or take one for that of before.
+def topics(load: Load, action: str, topic: str | None, yes: bool, as_json: bool) -> None:
+    """List, create or check the topics, or mend what is wrong with them.
 
     \b
     list    how many partitions each has
@@ -231,6 +263,8 @@ def topics(load: Load, action: str, topic: str | None, as_json: bool) -> None:
     check   say which are missing, do not fit together or keep too little
     adopt   TOPIC was truncated or made anew, and workers have stopped for it: keep all
             numbers and read it again from its beginning, which counts nothing twice
+    spread  partitions were added, and workers wait: write all records again, each where
+            its key belongs now, remove the old ones and rebuild; needs room for a copy
     """
     from streams.commands import records
 
@@ -240,6 +274,10 @@ def topics(load: Load, action: str, topic: str | None, as_json: bool) -> None:
         )
     if topic is not None:
         records.adopt(load(), topic, as_json=as_json)
+    elif action == "spread":
+        if not yes:
+            click.confirm("This rewrites every source topic. Go on?", abort=True, err=True)
+        records.spread(load(), as_json=as_json)
     else:
         records.topics(load(), action, as_json=as_json)
 

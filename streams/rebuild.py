@@ -27,13 +27,22 @@ from aiokafka.structs import TopicPartition
 from streams.admin import check_co_partitioning, describe_topics
 from streams.clock import Clock, SystemClock
 from streams.definition import shown_of
-from streams.kafka_client import client_options
+from streams.kafka_client import client_options, meaning_of
 from streams.logs import fields
 from streams.rules import FoldRules
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
-from streams.stores.base import Outcome, Shown, StoreUnavailable
+from streams.stores.base import (
+    STORE_FORMAT,
+    ForeignFormat,
+    ForeignState,
+    Outcome,
+    Shown,
+    StateStore,
+    StoreUnavailable,
+)
 from streams.stores.redis import RedisStore
+from streams.switching import partitions_changed
 from streams.table import SlotTable
 from streams.topics import SOURCES
 
@@ -95,12 +104,13 @@ async def rebuild(
     *,
     progress: Progress = lambda _progress: None,
     allow_missing: bool = False,
+    trimmed: bool = False,
     clock: Clock | None = None,
 ) -> RebuildReport:
     """Fold everything again and switch to it. Raises `RebuildFailed`: then run it again, from the start.
 
     When retention has removed records that the live state may still count, the rebuild refuses, unless
-    `allow_missing`.
+    `allow_missing`. `trimmed`: what the topics no longer hold at their beginning is held further on.
     """
     try:
         counts = await describe_topics(settings)
@@ -109,6 +119,11 @@ async def rebuild(
         if slots == 0:
             raise RebuildFailed("There are no topics to rebuild from; `salesfloor topics create` makes them.")
         async with _store(settings, None) as live, _reader(settings) as reader:
+            await refuse_foreign_format(live)
+            shown_now = await live.shown()
+            if shown_now is not None and 0 < shown_now.slots < slots and not trimmed:
+                # Each partition would be folded by itself, and a key that lies in two counted twice.
+                raise RebuildFailed(f"Not now: {partitions_changed(slots, shown_now.slots)}.")
             generation = 1 + max([await live.active_generation(slot) for slot in range(slots)])
             async with _store(settings, generation) as store:
                 work = _Rebuild(
@@ -120,21 +135,31 @@ async def rebuild(
                     generation=generation,
                     progress=RebuildProgress(slots),
                     tell=progress,
+                    trimmed=trimmed,
                 )
                 shown = shown_of(settings, slots=slots, generation=generation)
                 return await work.run(shown, allow_missing=allow_missing)
+    except ForeignState as error:
+        raise RebuildFailed(str(error)) from error
     except StoreUnavailable as error:
         raise RebuildFailed(f"{error}; run the rebuild again when it is back.") from error
     except (KafkaError, OSError) as error:
         raise RebuildFailed(
-            f"Kafka at {settings.kafka.bootstrap} failed ({type(error).__name__}); run the rebuild again."
+            f"Kafka at {settings.kafka.bootstrap} failed ({meaning_of(error)}); run the rebuild again."
         ) from error
+
+
+async def refuse_foreign_format(store: StateStore) -> None:
+    """Raise `ForeignFormat` when another release arranged what is stored: nothing can be put beside it."""
+    shown = await store.shown()
+    if shown is not None and shown.format != STORE_FORMAT:
+        raise ForeignFormat(shown.format)
 
 
 @dataclass(slots=True)
 class _Rebuild:
-    live: RedisStore
-    store: RedisStore
+    live: StateStore
+    store: StateStore
     """The same Redis, working on the new generation."""
     reader: Reader
     rules: FoldRules
@@ -142,6 +167,7 @@ class _Rebuild:
     generation: int
     progress: RebuildProgress
     tell: Progress
+    trimmed: bool = False
     refused: int = 0
     missing: int = 0
 
@@ -178,8 +204,9 @@ class _Rebuild:
         positions = {TopicPartition(topic, slot): offset for topic, offset in table.next_offset.items()}
         for partition, start in (await self.reader.start_at(positions)).items():
             if start > positions[partition]:
-                self.missing += start - positions[partition]
-                table.skip_to(partition.topic, start, lost=True)
+                if not self.trimmed:
+                    self.missing += start - positions[partition]
+                table.skip_to(partition.topic, start, lost=not self.trimmed)
         while not await self.reader.at_end():
             for partition, records in (await self.reader.read()).items():
                 self._fold(table, partition.topic, records)
@@ -253,7 +280,10 @@ class _KafkaReader:
         for partition, end in self._ends.items():
             if end is None:
                 # Only fetches tell the end for certain: asked for it, some brokers name an earlier one.
-                self._ends[partition] = self._consumer.highwater(partition)
+                # What an open transaction wrote, and all behind it, is for the workers to fold later.
+                stable = self._consumer.last_stable_offset(partition)
+                high = self._consumer.highwater(partition)
+                self._ends[partition] = high if stable is None or stable < 0 else min(high, stable)
         return batches
 
     async def at_end(self) -> bool:
@@ -270,6 +300,7 @@ async def _reader(settings: Settings) -> AsyncIterator[Reader]:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",
         fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
     )
     await consumer.start()

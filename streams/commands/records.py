@@ -122,6 +122,36 @@ def adopt(settings: Settings, topic: str, *, as_json: bool) -> None:
         )
 
 
+def spread(settings: Settings, *, as_json: bool) -> None:
+    from streams.rebuild import RebuildFailed, RebuildProgress
+    from streams.spread import SpreadFailed
+    from streams.spread import spread as run_spread
+
+    def copied(topic: str, count: int) -> None:
+        click.echo(f"\r{topic}: {count:,} records written again", err=True, nl=False)
+
+    def folded(now: RebuildProgress) -> None:
+        click.echo(f"\r{now.slots_folded} of {now.slots} slots folded", err=True, nl=False)
+
+    shown = sys.stderr.isatty() and not as_json
+    try:
+        done = asyncio.run(
+            run_spread(settings, copied=copied, progress=folded) if shown else run_spread(settings)
+        )
+    except (SpreadFailed, RebuildFailed) as error:
+        raise Failed(str(error)) from error
+    finally:
+        if shown:
+            click.echo(err=True)
+    if as_json:
+        click.echo(json.dumps({"copied": done.copied, "slots": done.rebuilt.slots}))
+    else:
+        click.echo(
+            f"spread: {done.copied:,} records lie where their keys belong, in {done.rebuilt.slots} "
+            "partitions; the new state is in use"
+        )
+
+
 def rebuild(settings: Settings, *, allow_missing: bool) -> None:
     from streams.rebuild import RebuildFailed, RebuildProgress
     from streams.rebuild import rebuild as run_rebuild
