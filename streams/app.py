@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import faust
-from aiohttp import web
 from aiokafka.errors import KafkaError
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
@@ -28,7 +27,8 @@ from streams.dead_letter import DeadLetterProducer
 from streams.faust_table import NoChangelogTableManager, RedisTable
 from streams.kafka_client import bootstrap_servers, meaning_of, ssl_context
 from streams.keeper import BatchHook, Keeper
-from streams.logs import FAUST_LOGGER, fields
+from streams.logs import FAUST_LOGGER, fields, said_by
+from streams.serving import serving
 from streams.settings import KafkaSettings, Settings
 from streams.settings_rules import fold_rules
 from streams.stores.base import SlotStore, StoreRefuses, StoreUnavailable
@@ -136,7 +136,7 @@ def _crash(app: SalesfloorApp) -> Callable[[Exception], None]:
     def crash(error: Exception) -> None:
         if app.failure is None:
             app.failure = error
-            log.critical(fields("worker gives up", cause=f"{type(error).__name__}: {error}"))
+            log.critical(fields("worker gives up", cause=said_by(error)))
             crashes.add(asyncio.create_task(app.crash(error)))
 
     return crash
@@ -172,9 +172,12 @@ async def run_worker(
         parts.callback(watchdog.stop)
         watchdog.start()
         status = WorkerStatus(lambda: watchdog.tick_age_seconds)
-        port = await parts.enter_async_context(_serving(status, settings.worker.host, settings.worker.port))
+        worker = settings.worker
+        address = await parts.enter_async_context(
+            serving(doors(status), worker.host, worker.port, role="worker")
+        )
         if on_listening is not None:
-            on_listening(port)
+            on_listening(int(address.rpartition(":")[2]))
         store = RedisStore(
             settings.redis.url.get_secret_value(),
             namespace=settings.redis.namespace,
@@ -212,7 +215,7 @@ async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, 
                 watched.discard(task)
         if not stop.is_set():
             cause = app.failure or app.crash_reason
-            why = meaning_of(cause) if cause else "no reason given"
+            why = _reason(cause) if cause else "no reason given"
             raise WorkerFailed(f"the worker ended by itself: {why}")
     except Switched as error:
         raise WorkerFailed(str(error)) from error
@@ -223,6 +226,10 @@ async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, 
         for task in (starting, committing, looking, watching, ended, stopping):
             task.cancel()
         await asyncio.gather(starting, committing, looking, watching, ended, stopping, return_exceptions=True)
+
+
+def _reason(cause: BaseException) -> str:
+    return meaning_of(cause) if isinstance(cause, KafkaError) else said_by(cause)
 
 
 async def _stop(app: SalesfloorApp) -> None:
@@ -283,23 +290,6 @@ async def _until_there(
             log.warning(fields(f"{what} is there"))
         return result
     return None
-
-
-@asynccontextmanager
-async def _serving(status: WorkerStatus, host: str, port: int) -> AsyncIterator[int]:
-    runner = web.AppRunner(doors(status), access_log=None, handle_signals=False, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise WorkerFailed(
-                f"cannot listen on {host}:{port} ({error.strerror}); set worker.port to a free port, or 0"
-            ) from None
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

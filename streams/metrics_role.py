@@ -31,6 +31,7 @@ from streams.deal_turns import DealTurns
 from streams.definition import differences, settings_under
 from streams.explain_source import StoredExplainer
 from streams.joins.standard import standard_joins
+from streams.live_access import LiveGrants
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.serving import serving
@@ -138,19 +139,29 @@ async def run_metrics(
     turns = DealTurns()
     alerts = AlertFeed(settings, SystemClock())
     wall = _wall(settings, service, turns, alerts)
+    grants = LiveGrants(settings.access) if settings.access else ()
     app = create_app(
         service,
         floor_name=settings.floor.name,
         zone=settings.floor.zone,
         explain=StoredExplainer(settings, explaining, SystemClock().now_ms),
-        grants=[entry.as_grant() for entry in settings.access],
+        grants=grants,
+        hosts=_hosts(settings),
         wall=wall,
     )
     async with AsyncExitStack() as parts:
         parts.push_async_callback(explaining.close)
         metrics = settings.metrics
         on_listening(
-            await parts.enter_async_context(serving(app, metrics.host, metrics.port, role="metrics"))
+            await parts.enter_async_context(
+                serving(
+                    app,
+                    metrics.host,
+                    metrics.port,
+                    role="metrics",
+                    requests_per_second=metrics.requests_per_second,
+                )
+            )
         )
         store = open_store(settings)
         parts.push_async_callback(store.close)
@@ -170,6 +181,15 @@ async def run_metrics(
             await stop.wait()
             for work in works:
                 work.cancel()
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """Return the names that may be asked by; None where tokens, or somebody's decision, guard the doors."""
+    metrics = settings.metrics
+    if settings.access or metrics.open:
+        return None
+    own = {metrics.host.lower(), f"[{metrics.host}]", "localhost", "127.0.0.1", "[::1]"}
+    return frozenset(own | {name.lower() for name in metrics.hosts})
 
 
 def _wall(settings: Settings, service: FollowedService, turns: DealTurns, alerts: AlertFeed) -> Wall:

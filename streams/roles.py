@@ -9,10 +9,12 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from aiohttp import web
 
 from metrics.panes import DAY_MS
 from streams.clock import SystemClock
@@ -20,6 +22,7 @@ from streams.gateway import alertmanager
 from streams.gateway.apis import open_apis
 from streams.gateway.app import CLERK
 from streams.gateway.app import create_app as create_gateway_app
+from streams.gateway.avro_sources import open_schemas
 from streams.gateway.fetching import fetching
 from streams.gateway.incomplete_feed import following_incomplete
 from streams.gateway.ledger import Ledger, Tell
@@ -27,7 +30,8 @@ from streams.gateway.sender import kafka_sender
 from streams.gateway.sources import open_sources
 from streams.gateway.topic_source import reading_topics
 from streams.kafka_client import why_not
-from streams.logs import fields
+from streams.limits import Rate
+from streams.logs import fields, said_by
 from streams.metrics_role import Watch, run_metrics
 from streams.serving import CannotListen, serving
 from streams.settings import GatewaySettings, Settings, SettingsError
@@ -113,12 +117,10 @@ def _failure(role: str, cause: BaseException | None) -> Exception:
         return RoleFailed(f"{role} ended by itself")
     if isinstance(cause, SettingsError | CannotListen):
         return cause
-    said = str(cause) or "no reason given"
     # Our own errors are written for people; of another's the type says more than the words.
-    ours = type(cause).__module__.startswith(("streams.", "metrics."))
-    return RoleFailed(
-        f"{role}: {said}" if ours else f"{role}: {type(cause).__name__}: {said} (--debug shows where)"
-    )
+    if type(cause).__module__.startswith(("streams.", "metrics.")):
+        return RoleFailed(f"{role}: {str(cause) or 'no reason given'}")
+    return RoleFailed(f"{role}: {said_by(cause)}")
 
 
 # --- the roles ----------------------------------------------------------------------------------
@@ -150,6 +152,7 @@ async def _run_gateway(
     token = gateway.token.get_secret_value() if gateway.token else None
     sources = open_sources(settings, os.environ)
     apis = open_apis(settings, os.environ)
+    avro = open_schemas(settings, os.environ)
     if isinstance(refusal := await why_not(settings.kafka), SettingsError):
         raise refusal  # a login that is wrong now does not become right by waiting
     async with AsyncExitStack() as parts:
@@ -163,13 +166,19 @@ async def _run_gateway(
             sources=sources.values(),
             ledger=Ledger(tell),
             more_doors=[alertmanager.add_doors],
+            rate=Rate(gateway.requests_per_second, asyncio.get_running_loop().time),
         )
         await parts.enter_async_context(fetching(app[CLERK], sources.values(), apis))
         await parts.enter_async_context(following_incomplete(app[CLERK], sources.values(), settings))
-        await parts.enter_async_context(reading_topics(sources.values(), app[CLERK], settings.kafka))
-        address = await parts.enter_async_context(serving(app, gateway.host, gateway.port, role="gateway"))
+        await parts.enter_async_context(reading_topics(sources.values(), app[CLERK], settings.kafka, avro))
+        address = await parts.enter_async_context(_gateway_door(app, gateway))
         announce("gateway", address)
         await stop.wait()
+
+
+def _gateway_door(app: web.Application, gateway: GatewaySettings) -> AbstractAsyncContextManager[str]:
+    rate = gateway.requests_per_second
+    return serving(app, gateway.host, gateway.port, role="gateway", requests_per_second=rate)
 
 
 def check_gateway(gateway: GatewaySettings) -> None:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -26,7 +26,9 @@ class AccessSettings(BaseModel):
         validate_default=True,
         description="only in the variable, as JSON; 16 characters or more",
     )
-    token_file: Path | None = Field(default=None, description="a file whose only content is token")
+    token_file: Path | None = Field(
+        default=None, description="a file whose only content is token; looked at again every second"
+    )
     may: Literal["all", "wall", "metrics", "rep"] = Field(
         description="what it opens: everything; wall and status page; /metrics; as wall, and one commission"
     )
@@ -57,6 +59,19 @@ class AccessSettings(BaseModel):
     def as_grant(self) -> Grant:
         assert self.token is not None, "checked when it was read"
         return grant_of(self.name, self.token.get_secret_value(), Scope(self.may), self.rep or "")
+
+
+def token_is_fit(token: str) -> bool:
+    """Say whether a token could be one: long enough, and of characters a header can hold."""
+    return len(token) >= TOKEN_LENGTH_MIN and _BEARER.fullmatch(token) is not None
+
+
+def anchor_token_files(tree: dict[str, Any], base: Path) -> None:
+    """Make the names of token files start where the settings file lies; they are read again later."""
+    entries = tree.get("access")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and isinstance(file := entry.get("token_file"), str):
+            entry["token_file"] = str((base / Path(file).expanduser()).absolute())
 
 
 def check_access(entries: Sequence[AccessSettings]) -> None:

@@ -25,6 +25,7 @@ _ActivityKind = ActivityKind | Literal[""]
 
 # A token is sent there: in the clear only to this very machine.
 _API_ADDRESS = re.compile(r"https://[^/?#\s@]+(/[^?#\s]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
+_REGISTRY_ADDRESS = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
 
 
 class GatewaySettings(BaseModel):
@@ -41,6 +42,12 @@ class GatewaySettings(BaseModel):
         default=None, description="bearer token that senders to /events, and who looks at /tail, must show"
     )
     token_file: Path | None = Field(default=None, description="a file whose only content is token")
+    requests_per_second: float = Field(
+        default=500,
+        ge=0,
+        le=1_000_000,
+        description="of one address, and of one source; ten times that at once; beyond: 429; 0: no limit",
+    )
 
 
 class SourceSettings(BaseModel):
@@ -68,6 +75,16 @@ class SourceSettings(BaseModel):
     topics: tuple[str, ...] = Field(
         default=(),
         description="Kafka topics to read it from, for some kinds; without a secret the door stays shut",
+    )
+    schema_registry: str = Field(
+        default="", description="address of the schema registry, where a connector writes the topics as Avro"
+    )
+    schema_registry_login_env: str = Field(
+        default="", description="environment variable with user:password for it"
+    )
+    avro_schemas: dict[str, Path] = Field(
+        default_factory=dict,
+        description="topic -> .avsc file of records written as Avro without a registry",
     )
     signatures: tuple[str, ...] = Field(
         default=(), description="versions of the vendor's signature to accept; its newest unless said"
@@ -154,12 +171,34 @@ class SourceSettings(BaseModel):
             )
         return url
 
+    @field_validator("schema_registry")
+    @classmethod
+    def _registry_address(cls, url: str) -> str:
+        if url and not _REGISTRY_ADDRESS.fullmatch(url):
+            raise ValueError(
+                "is not an address of a schema registry; write it as 'http://registry.example.com:8081', "
+                "and its user and password into the variable that schema_registry_login_env names"
+            )
+        return url
+
     @field_validator("api_base_url")
     @classmethod
     def _safe_address(cls, url: str) -> str:
         if url and not _API_ADDRESS.fullmatch(url):
             raise ValueError("is not an address of an API; write it as 'https://api.example.com'")
         return url
+
+    @model_validator(mode="after")
+    def _avro_is_of_its_topics(self) -> Self:
+        if self.schema_registry_login_env and not self.schema_registry:
+            raise ValueError("names schema_registry_login_env and no schema_registry; set it, or neither")
+        if self.schema_registry_login_env and not _API_ADDRESS.fullmatch(self.schema_registry):
+            raise ValueError("would send a password in the clear; write schema_registry with https://")
+        if self.schema_registry and not self.topics:
+            raise ValueError("names schema_registry and no topics; what comes over HTTP is never Avro")
+        if strange := [topic for topic in self.avro_schemas if topic not in self.topics]:
+            raise ValueError(f"has an Avro schema of {strange[0]!r}, which is not one of its topics")
+        return self
 
     @model_validator(mode="after")
     def _api_can_be_asked(self) -> Self:
@@ -231,6 +270,12 @@ def anchor_files(tree: dict[str, Any], base: Path) -> None:
         token_file = source.get("api_token_file")
         if isinstance(token_file, str):
             source["api_token_file"] = str(base / Path(token_file).expanduser())
+        schemas = source.get("avro_schemas")
+        if isinstance(schemas, dict):
+            source["avro_schemas"] = {
+                topic: str(base / Path(name).expanduser()) if isinstance(name, str) else name
+                for topic, name in schemas.items()
+            }
         mapping = source.get("map")
         if isinstance(mapping, str) and mapping.endswith(".toml"):
             source["map"] = str(base / Path(mapping).expanduser())

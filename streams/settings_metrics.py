@@ -25,6 +25,16 @@ class MetricsSettings(BaseModel):
         default=False,
         description="other machines may see the numbers too while there is no [[access]]",
     )
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="names that a proxy on this machine may ask by while there is no [[access]]",
+    )
+    requests_per_second: float = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="of one address; ten times that at once; beyond: 429; 0: no limit",
+    )
     tick_ms: int = Field(
         default=1000,
         ge=50,

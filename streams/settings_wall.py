@@ -21,6 +21,7 @@ WidgetKind = Literal[
 ]
 
 _BOARD_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _OTHER_DOORS: Final = ("assets", "stream")
 _TAKES: Final[dict[str, tuple[str, ...]]] = {
     "kpi": ("kpi", "window", "level", "key", "quantile", "better"),
@@ -72,6 +73,9 @@ class WallSettings(_Table):
         default=900, ge=10, le=86_400, description="business time without any event that makes numbers stale"
     )
     screens_max: int = Field(default=200, ge=1, le=10_000, description="pages that may be connected at once")
+    embed_in: tuple[str, ...] = Field(
+        default=(), description="origins whose pages may show the wall in a frame, as https://host; none"
+    )
 
     @field_validator("quiet_hours")
     @classmethod
@@ -90,6 +94,14 @@ class WallSettings(_Table):
             if parts.scheme not in ("https", "http") or not parts.netloc or re.search(r"[\s;,'\"]", url):
                 raise ValueError(f"of {rep!r} is {url!r}; write an address such as https://host/r9.jpg")
         return pictures
+
+    @field_validator("embed_in")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write https://host or https://host:port")
+        return origins
 
     @field_validator("pictures_dir")
     @classmethod

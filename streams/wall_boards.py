@@ -83,6 +83,7 @@ def wall_rules(
         stale_after_ms=wall.stale_after_seconds * _MS,
         hours=hours,
         screens_max=wall.screens_max,
+        embed_in=wall.embed_in,
         pictures={rep: PICTURES + name for rep, name, _ in files} | wall.pictures,
         picture_files={name: path for _, name, path in files},
     )

@@ -135,6 +135,8 @@ class WallRules:
     hours: BusinessHours | None = None
     """When the floor is at work; None takes every minute for business."""
     screens_max: int = 200
+    embed_in: tuple[str, ...] = ()
+    """Origins whose pages may show the wall in a frame."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """Rep -> address of a picture, on another server or below `PICTURES`."""
     picture_files: Mapping[str, Path] = field(default_factory=dict)

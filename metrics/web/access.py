@@ -6,7 +6,7 @@ digests of tokens, shows no token to a handler, and knows neither settings nor n
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -89,9 +89,14 @@ def allow(request: web.Request, scope: Scope) -> bool:
     return scope in _OPENED[visitor_of(request).may]
 
 
-def guard(grants: Iterable[Grant] = ()) -> Middleware:
-    """Return the middleware that lets in by these grants; without any, everybody as `ANYBODY`."""
-    known = tuple(grants)
+def guard(grants: Iterable[Grant] | Callable[[], Sequence[Grant]] = ()) -> Middleware:
+    """Return the middleware that lets in by these grants; without any, everybody as `ANYBODY`.
+
+    A function tells those that hold at each request; where it tells none, nobody gets in.
+    """
+    fixed = () if callable(grants) else tuple(grants)
+    holding = grants if callable(grants) else lambda: fixed
+    closed = callable(grants) or bool(fixed)
 
     @web.middleware
     async def check(
@@ -99,7 +104,7 @@ def guard(grants: Iterable[Grant] = ()) -> Middleware:
     ) -> web.StreamResponse:
         needed = _scope_of_door(request)
         if needed is not None:
-            request[VISITOR] = _identify(request, known) if known else ANYBODY
+            request[VISITOR] = _identify(request, holding()) if closed else ANYBODY
             if not allow(request, needed):
                 raise _refusal(request, web.HTTPForbidden, _too_little(visitor_of(request)))
         if TOKEN_PARAMETER in request.query:
@@ -108,6 +113,35 @@ def guard(grants: Iterable[Grant] = ()) -> Middleware:
         return await handler(request)
 
     return check
+
+
+def asked_by_name(names: Collection[str] | None) -> Middleware:
+    """Return the middleware that answers only under these names (lower case, without a port); None: any.
+
+    A page of somebody else's may have its own name point to this machine, and so make the browser of who
+    sits at it ask for numbers that are open to this machine. The name it asks by tells.
+    """
+
+    @web.middleware
+    async def check(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        asked = _name_in(request.headers.get("Host", ""))
+        if names is not None and asked and asked not in names and _scope_of_door(request) is not None:
+            said = (
+                "these numbers are open to this machine under its own name only; ask for 127.0.0.1, or "
+                "write the name you ask by into [metrics] hosts, or add an [[access]] with a token"
+            )
+            raise _refusal(request, web.HTTPMisdirectedRequest, said)
+        return await handler(request)
+
+    return check
+
+
+def _name_in(host: str) -> str:
+    """Return the name in a Host header, without the port."""
+    name, colon, port = host.strip().lower().rpartition(":")
+    return (name if colon and port.isascii() and port.isdigit() else host.strip().lower()).rstrip(".")
 
 
 def _scope_of_door(request: web.Request) -> Scope | None:

@@ -8,7 +8,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from importlib.resources import files
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from metrics.kpi_snapshot import KpiSnapshot
 from metrics.rewards import CommissionEstimate, RewardReport
 from metrics.scrapes import Rendered
 from metrics.snapshot import Filters, PaneImage, SnapshotConfig
-from metrics.web.access import Grant, guard, visitor_of
+from metrics.web.access import Grant, asked_by_name, guard, visitor_of
 from metrics.web.answers import NoSnapshot, SnapshotAnswers, described
 from metrics.web.explain import ExplainSource, explain_ask_of
 from metrics.web.query import BadAsk, ask_of
@@ -70,7 +70,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_POLICY_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
+_NO_FRAMES = "frame-ancestors 'none'"
+_POLICY_OF_DATA = f"default-src 'none'; {_NO_FRAMES}"
 
 
 def create_app(
@@ -79,11 +80,12 @@ def create_app(
     floor_name: str = "Sales floor",
     zone: str = "UTC",
     explain: ExplainSource | None = None,
-    grants: Iterable[Grant] = (),
+    grants: Iterable[Grant] | Callable[[], Sequence[Grant]] = (),
+    hosts: Collection[str] | None = None,
     wall: Wall | None = None,
 ) -> web.Application:
-    """Build the doors. Without `grants` they are open to whoever reaches them."""
-    app = web.Application(middlewares=[_dress, guard(grants)])
+    """Build the doors. Without `grants` they are open to whoever asks by one of the names `hosts`."""
+    app = web.Application(middlewares=[_dress, asked_by_name(hosts), guard(grants)])
     app[SOURCE] = source
     app[PAGE], app[POLICY] = _page(floor_name, zone)
     app[ANSWERS], app[ESTIMATES] = SnapshotAnswers(), Estimates()
@@ -236,10 +238,13 @@ async def _dress(
     except NoSnapshot as error:
         response = _json_error(request, error, status=503)
     except web.HTTPException as error:
-        error.headers.update(_HEADERS)
+        error.headers.update({**_HEADERS, "Content-Security-Policy": _POLICY_OF_DATA})
         raise
-    for name, value in (*_HEADERS.items(), ("Content-Security-Policy", _POLICY_OF_DATA)):
+    response.headers.setdefault("Content-Security-Policy", _POLICY_OF_DATA)
+    for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if _NO_FRAMES not in response.headers["Content-Security-Policy"]:
+        del response.headers["X-Frame-Options"]  # it knows all or nothing; the policy says by whom
     return response
 
 

@@ -114,10 +114,11 @@ def policy_of(rules: WallRules) -> str:
     """Return the policy under which the page may run: its own files, and pictures from where they are."""
     addresses = [urlsplit(url) for url in rules.pictures.values()]
     pictures = sorted({f"{each.scheme}://{each.netloc}" for each in addresses if each.netloc})
+    framed_by = " ".join(rules.embed_in) or "'none'"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         f"img-src {' '.join(('data:', *pictures))} 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"base-uri 'none'; form-action 'none'; frame-ancestors {framed_by}"
     )
 
 

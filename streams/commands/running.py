@@ -56,7 +56,7 @@ def run(settings: Settings, plan: Plan) -> None:
         check_gateway(settings.gateway)
     if Role.METRICS in plan.roles:
         check_metrics(settings)
-    configure_logging("DEBUG" if debugging() else "INFO")
+    configure_logging("DEBUG" if debugging() else "INFO", settings.log_format)
     asyncio.run(_run(settings, plan))
 
 

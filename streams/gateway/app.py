@@ -23,6 +23,7 @@ from streams.gateway.replays import Replays
 from streams.gateway.sender import Sender
 from streams.gateway.signing import bearer, same
 from streams.gateway.vendors import VENDORS
+from streams.limits import Rate
 
 EVENTS: Final = "events"
 """The name under which what comes to POST /events is counted."""
@@ -44,15 +45,17 @@ def create_app(
     sources: Iterable[Source] = (),
     ledger: Ledger | None = None,
     more_doors: Iterable[AddDoors] = (),
+    rate: Rate | None = None,
 ) -> web.Application:
     """Build the gateway. Without a token it stands, but lets nobody in. `retention_ms` None leaves it to the
-    workers to say what is too old: with the event clock only they know what now is."""
+    workers to say what is too old: with the event clock only they know what now is. `rate` is what each
+    source may send."""
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_plain_headers])
     clerk = Clerk(sender, clock, ledger or Ledger(), FOR_EVER_MS if retention_ms is None else retention_ms)
     app[CLERK], app[TOKEN] = clerk, token or ""
-    app.router.add_post("/events", _door(_events_source(token), clerk).handle)
+    app.router.add_post("/events", _door(_events_source(token), clerk, rate).handle)
     for source in sources:
-        app.router.add_post(f"/hooks/{source.name}", _door(source, clerk).handle)
+        app.router.add_post(f"/hooks/{source.name}", _door(source, clerk, rate).handle)
     app.router.add_get("/tail", _tail)
     app.router.add_get("/incomplete", _incomplete)
     app.router.add_get("/metrics", _metrics)
@@ -74,8 +77,8 @@ def _events_source(token: str | None) -> Source:
     return Source(name=EVENTS, kind="cloudevents", zone=ZoneInfo("UTC"), secrets=secrets)
 
 
-def _door(source: Source, clerk: Clerk) -> Door:
-    return Door(source, VENDORS[source.kind], clerk, Replays())
+def _door(source: Source, clerk: Clerk, rate: Rate | None) -> Door:
+    return Door(source, VENDORS[source.kind], clerk, Replays(), rate)
 
 
 async def _tail(request: web.Request) -> web.StreamResponse:

@@ -30,6 +30,7 @@ from streams.gateway.model import (
 )
 from streams.gateway.replays import Replays
 from streams.gateway.sender import KafkaAway
+from streams.limits import Rate, whole_seconds
 from streams.logs import fields
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,11 @@ class Turned(Exception):
 class Door:
     """Takes the deliveries of one source."""
 
-    def __init__(self, source: Source, vendor: Vendor, clerk: Clerk, replays: Replays) -> None:
+    def __init__(
+        self, source: Source, vendor: Vendor, clerk: Clerk, replays: Replays, rate: Rate | None = None
+    ) -> None:
         self._source, self._vendor = source, vendor
+        self._rate = rate
         self._clerk, self._replays = clerk, replays
         self._limit_seconds = vendor.answer_seconds * _SHARE_OF_PATIENCE
 
@@ -101,6 +105,7 @@ class Door:
 
     async def _take(self, delivery: Delivery, until: float) -> Answer:
         once = self._check_sender(delivery)
+        self._check_rate()
         self._check_content_type(delivery)
         limit_seconds = max(0.05, until - asyncio.get_running_loop().time())
         try:
@@ -131,6 +136,14 @@ class Door:
             message = f"send Content-Type: {' or '.join(self._vendor.content_types)}"
         if message:
             raise Turned(415, Fate.REFUSED, "content_type", message)
+
+    def _check_rate(self) -> None:
+        # After the sender was recognised: else anybody could use up what is the source's.
+        wait = self._rate.take(self._source.name) if self._rate is not None else 0.0
+        if wait:
+            message = "this source sends more than [gateway] requests_per_second allows; send the same later"
+            headers = {"Retry-After": whole_seconds(wait)}
+            raise Turned(429, Fate.REFUSED, "too_often", message, headers=headers)
 
     def _check_sender(self, delivery: Delivery) -> str:
         verdict = self._vendor.verify(delivery, self._source)

@@ -12,7 +12,8 @@ from aiokafka.errors import UnknownError
 from aiokafka.structs import TopicPartition
 
 from streams.admin import TopicsError, ensure_topics
-from streams.app import SalesfloorApp, WorkerFailed, run_worker
+from streams.app import SalesfloorApp, run_worker
+from streams.serving import CannotListen
 from streams.settings import Settings, load_settings
 from streams.topics import DEALS, LEADS
 from tests.integration.cluster import SLOTS, Cluster, clean_topics, until
@@ -137,7 +138,7 @@ async def test_split_partition_counts_are_refused_with_the_fix(cluster: Cluster)
 async def test_port_in_use_is_named(cluster: Cluster) -> None:
     server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(WorkerFailed, match=r"set worker\.port"):
+    with pytest.raises(CannotListen, match=r"\[worker\] port"):
         await run_worker(settings_of(cluster, port=port), stop=asyncio.Event())
     server.close()
 

@@ -47,7 +47,7 @@ def gateway_ends_with(monkeypatch: pytest.MonkeyPatch, error: Exception | None) 
     ("error", "kind", "said"),
     [
         (StoreUnavailable("Redis is gone"), RoleFailed, "gateway: Redis is gone"),
-        (ZeroDivisionError("by zero"), RoleFailed, "gateway: ZeroDivisionError: by zero"),
+        (ZeroDivisionError("by zero"), RoleFailed, "gateway: ZeroDivisionError (its words may"),
         (ExceptionGroup("many", [StoreUnavailable("one")]), RoleFailed, "gateway: one"),
         (CannotListen("port taken"), CannotListen, "port taken"),
         (SettingsError("no token"), SettingsError, "no token"),
