@@ -53,11 +53,14 @@ class ApiDouble:
             if fault.hangs:
                 await asyncio.Event().wait()
             return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
-        if request.headers.get("Authorization") != f"{self.scheme} {self.token}":
+        if not self.allows(request.headers.get("Authorization")):
             return self.token_refused()
-        if raw and request.content_type != "application/json":
+        if raw and not request.content_type.endswith("json"):
             return web.Response(status=415)
         return self.answer(told)
+
+    def allows(self, authorization: str | None) -> bool:
+        return authorization == f"{self.scheme} {self.token}"
 
     def token_refused(self) -> web.Response:
         raise NotImplementedError

@@ -237,6 +237,11 @@ Verify = Callable[[Delivery, Source], Verified | Refusal]
 """Pure, constant-time, over the raw bytes; "now" is `Delivery.received_ms`."""
 Normalise = Callable[[Delivery, Source], Sequence[Outcome]]
 """Pure. Raises `Malformed` for a body that cannot be read; nothing else for any bytes."""
+AvroField = tuple[str, Sequence[str]]
+"""A field of an Avro schema, and its own fields where it is a record."""
+FromAvro = Callable[[object, Sequence[AvroField]], object]
+"""Turns what only the schema explains of a record that was Avro into what `normalise` reads. Pure; changes
+what it is given. Raises `Unreadable`."""
 Record = Callable[[str, object, Source], Sequence[Outcome]]
 """Turns a record read back from the vendor's API: (object, parsed JSON with exact numbers, source)."""
 
@@ -264,6 +269,7 @@ class Vendor:
     """Says what is wrong with the form of a secret, "" when nothing is; must not repeat it."""
     topics: bool = False
     """Its deliveries may also be records of Kafka topics, `normalise` reads either."""
+    from_avro: FromAvro | None = None
     needs_public_url: bool = False
     needs_map: bool = False
     ships_map: bool = False

@@ -8,10 +8,11 @@ of its own, which the gateways share.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+import aiohttp
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.admin import topic_names
@@ -28,6 +29,7 @@ from streams.gateway.model import (
     Unusable,
     Vendor,
 )
+from streams.gateway.schemas import AvroReader, AvroTold, Registry, SchemasAway
 from streams.gateway.sender import KafkaAway
 from streams.gateway.vendors import VENDORS
 from streams.kafka_client import client_options, meaning_of
@@ -46,6 +48,8 @@ _KEPT_BYTES_MAX: Final = 900 << 10
 """Of a dead letter: with our headers it must still fit through a broker's usual 1 MiB."""
 _SCHEMA_ID_BYTES: Final = 5
 
+_AWAY = (KafkaAway, SchemasAway)
+
 Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
@@ -55,45 +59,62 @@ def group_of(kafka: KafkaSettings, source: Source) -> str:
 
 @asynccontextmanager
 async def reading_topics(
-    sources: Iterable[Source], clerk: Clerk, kafka: KafkaSettings
+    sources: Iterable[Source],
+    clerk: Clerk,
+    kafka: KafkaSettings,
+    avro: Mapping[str, AvroTold] | None = None,
 ) -> AsyncIterator[None]:
-    """Read the topics of all sources that have some, for as long as the context lasts."""
-    tasks = [
-        asyncio.create_task(
-            TopicSource(source, clerk, kafka).run(), name=f"source {source.name} reads topics"
-        )
-        for source in sources
-        if source.topics
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    """Read the topics of all sources that have some, for as long as the context lasts. `avro` says by source
+    name what is needed to read records that are not JSON."""
+    async with AsyncExitStack() as parts:
+        http: aiohttp.ClientSession | None = None
+        if avro:
+            jar = aiohttp.DummyCookieJar()
+            http = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
+        tasks = [
+            asyncio.create_task(
+                TopicSource(source, clerk, kafka, _reader(source, (avro or {}).get(source.name), http)).run(),
+                name=f"source {source.name} reads topics",
+            )
+            for source in sources
+            if source.topics
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reader(source: Source, told: AvroTold | None, http: aiohttp.ClientSession | None) -> AvroReader | None:
+    if told is None or http is None:
+        return None
+    registry = Registry(http, told) if told.registry else None
+    return AvroReader(told, VENDORS[source.kind].from_avro, registry)
 
 
 class Intake:
     """Gives the records of one source to the clerk, and returns when Kafka holds what became of them."""
 
-    def __init__(self, source: Source, vendor: Vendor, clerk: Clerk) -> None:
-        self._source, self._vendor, self._clerk = source, vendor, clerk
+    def __init__(self, source: Source, vendor: Vendor, clerk: Clerk, avro: AvroReader | None = None) -> None:
+        self._source, self._vendor, self._clerk, self._avro = source, vendor, clerk, avro
 
     async def take(self, records: Iterable[ConsumerRecord]) -> None:
-        """Wait for as long as Kafka is away: nobody else would send these records again."""
+        """Wait for as long as Kafka, or the schema registry, is away: nobody else would send these records
+        again."""
         waiting = [self._delivery(record) for record in records if not self._is_empty(record)]
         pause_seconds = _WAIT_FIRST_SECONDS
         while waiting:
             results = await asyncio.gather(*map(self._take_one, waiting), return_exceptions=True)
-            away = [
-                one for one, result in zip(waiting, results, strict=True) if isinstance(result, KafkaAway)
-            ]
+            away = [one for one, result in zip(waiting, results, strict=True) if isinstance(result, _AWAY)]
             for result in results:
-                if isinstance(result, BaseException) and not isinstance(result, KafkaAway):
+                if isinstance(result, BaseException) and not isinstance(result, _AWAY):
                     raise result
             waiting = away
+            for reason, why in {_away(result): str(result) for result in results if result}.items():
+                self._clerk.note(self._source, Fate.UNAVAILABLE, reason, detail=why)
             if waiting:
-                self._clerk.note(self._source, Fate.UNAVAILABLE, "kafka_away")
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _WAIT_LAST_SECONDS)
 
@@ -110,14 +131,16 @@ class Intake:
             detail = f"{size} bytes, at most {RECORD_BYTES_MAX} are read; the letter holds its beginning"
             return Unusable(Reason.TOO_LARGE, detail)
         try:
-            outcomes = self._vendor.normalise(delivery, self._source)
+            readable = delivery if self._avro is None else await self._avro.plain(delivery)
+            outcomes = self._vendor.normalise(readable, self._source)
             await self._clerk.take(outcomes, self._source, original=original)
-        except KafkaAway:
+        except _AWAY:
             raise
         except Unreadable as error:
             return error.unusable
         except Malformed as error:
-            return Unusable(Reason.MALFORMED, f"{error}; have the connector write JSON")
+            advice = "" if self._avro else "; have the connector write JSON, or name its schema_registry"
+            return Unusable(Reason.MALFORMED, f"{error}{advice}")
         except Exception as error:  # one record must not hold up its topic for ever
             log.exception(fields("a record could not be read", source=self._source.name, **delivery.origin))
             return Unusable(Reason.MALFORMED, f"unexpected {type(error).__name__} while reading")
@@ -139,7 +162,8 @@ class Intake:
             url=f"kafka:{record.topic}/{record.partition}/{record.offset}",
             headers=headers,
             content_type=content_type or "application/json",
-            body=_without_schema_id(record.value),
+            # With the settings of Avro it is the schema that says what follows its number.
+            body=_without_schema_id(record.value) if self._avro is None else record.value,
             # The record's own time, so that it reads the same each time it is read.
             received_ms=self._clerk.clock.now_ms() if known_ms is None else known_ms,
             origin={
@@ -148,6 +172,10 @@ class Intake:
                 "offset": str(record.offset),
             },
         )
+
+
+def _away(result: object) -> str:
+    return "kafka_away" if isinstance(result, KafkaAway) else "schema_registry_away"
 
 
 def _without_schema_id(value: bytes) -> bytes:
@@ -160,9 +188,11 @@ def _without_schema_id(value: bytes) -> bytes:
 class TopicSource:
     """Follows the topics of one source."""
 
-    def __init__(self, source: Source, clerk: Clerk, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, source: Source, clerk: Clerk, kafka: KafkaSettings, avro: AvroReader | None = None
+    ) -> None:
         self._source, self._clerk, self._kafka = source, clerk, kafka
-        self._intake = Intake(source, VENDORS[source.kind], clerk)
+        self._intake = Intake(source, VENDORS[source.kind], clerk, avro)
         self._worked = False
 
     async def run(self) -> None:

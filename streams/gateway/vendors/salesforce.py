@@ -28,6 +28,7 @@ from streams.gateway.model import (
 )
 from streams.gateway.reading import json_of, time_ms_of
 from streams.gateway.signing import same
+from streams.gateway.vendors.salesforce_bitmaps import with_names
 from streams.gateway.vendors.salesforce_changes import changes_of, record
 from streams.gateway.vendors.salesforce_fields import OPTIONS, Change, kind_of
 from streams.gateway.vendors.salesforce_ids import long_id, short_id
@@ -156,6 +157,7 @@ VENDOR: Final = Vendor(
     answer_seconds=60.0,
     unfit_secret=unfit_secret,
     topics=True,
+    from_avro=with_names,
     options={"lead_object": "lead", "meeting_outcome": "", **OPTIONS},
     stage_status=STAGE_STATUS,
     activity_kinds={
