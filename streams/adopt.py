@@ -9,7 +9,7 @@ on which a slot moves between workers, so no number can count twice in between.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
@@ -42,9 +42,7 @@ class Adopted:
     """Slots that had folded nothing yet."""
 
 
-async def adopt(
-    settings: Settings, topic: str, *, tell: Callable[[int, int], None] = lambda _done, _slots: None
-) -> Adopted:
+async def adopt(settings: Settings, topic: str) -> Adopted:
     """Let every slot read the topic again from its first record. Raises `AdoptFailed`."""
     if topic not in SOURCES:
         raise AdoptFailed(f"{topic} is no topic that numbers are made of; those are {', '.join(SOURCES)}")
@@ -57,25 +55,18 @@ async def adopt(
         raise AdoptFailed(f"Kafka at {settings.kafka.bootstrap} failed ({meaning_of(error)})") from error
     store = open_store(settings)
     try:
-        return await set_back(store, topic, first, tell=tell)
+        return await set_back(store, topic, first)
     except (StoreUnavailable, ForeignState) as error:
         raise AdoptFailed(str(error)) from error
     finally:
         await store.close()
 
 
-async def set_back(
-    store: SlotStore,
-    topic: str,
-    first: Mapping[int, int],
-    *,
-    tell: Callable[[int, int], None] = lambda _done, _slots: None,
-) -> Adopted:
+async def set_back(store: SlotStore, topic: str, first: Mapping[int, int]) -> Adopted:
     """Store these offsets, slot by slot, as the next ones to read of the topic."""
     empty = 0
-    for done, (slot, offset) in enumerate(sorted(first.items()), start=1):
+    for slot, offset in sorted(first.items()):
         empty += not await _set_back_one(store, slot, topic, offset)
-        tell(done, len(first))
     return Adopted(len(first), empty)
 
 

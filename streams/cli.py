@@ -250,29 +250,29 @@ def kpis(load: Load, as_json: bool) -> None:
     **example("salesfloor topics\nsalesfloor topics adopt sales.deals\nsalesfloor topics spread --yes")
 )
 @click.argument("action", type=click.Choice(["list", "create", "check", "adopt", "spread"]), default="list")
-@click.argument("topic", required=False)
+@click.argument("topic", nargs=-1)
 @click.option("--yes", is_flag=True, help="With spread: do not ask.")
 @JSON
 @with_settings
-def topics(load: Load, action: str, topic: str | None, yes: bool, as_json: bool) -> None:
+def topics(load: Load, action: str, topic: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """List, create or check the topics, or mend what is wrong with them.
 
     \b
     list    how many partitions each has
     create  make those that are missing
     check   say which are missing, do not fit together or keep too little
-    adopt   TOPIC was truncated or made anew, and workers have stopped for it: keep all
-            numbers and read it again from its beginning, which counts nothing twice
+    adopt   TOPIC… were truncated or made anew, and workers have stopped for it: keep all
+            numbers and read them again from the beginning, which counts nothing twice
     spread  partitions were added, and workers wait: write all records again, each where
             its key belongs now, remove the old ones and rebuild; needs room for a copy
     """
     from streams.commands import records
 
-    if (action == "adopt") != (topic is not None):
+    if (action == "adopt") != bool(topic):
         raise click.UsageError(
-            "name the topic: salesfloor topics adopt TOPIC" if topic is None else f"{action} takes no topic"
+            f"{action} takes no topic" if topic else "name the topic: salesfloor topics adopt TOPIC…"
         )
-    if topic is not None:
+    if topic:
         records.adopt(load(), topic, as_json=as_json)
     elif action == "spread":
         if not yes:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -99,27 +100,19 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         check_co_partitioning(counts)
 
 
-def adopt(settings: Settings, topic: str, *, as_json: bool) -> None:
+def adopt(settings: Settings, topics: Sequence[str], *, as_json: bool) -> None:
     from streams.adopt import AdoptFailed
     from streams.adopt import adopt as run_adopt
 
-    def show(done: int, slots: int) -> None:
-        click.echo(f"\r{done} of {slots} slots", err=True, nl=False)
-
-    shown = sys.stderr.isatty() and not as_json
     try:
-        adopted = asyncio.run(run_adopt(settings, topic, tell=show if shown else lambda _done, _slots: None))
+        done = {topic: asyncio.run(run_adopt(settings, topic)) for topic in topics}
     except AdoptFailed as error:
         raise Failed(str(error)) from error
-    finally:
-        if shown:
-            click.echo(err=True)
     if as_json:
-        click.echo(json.dumps({"topic": topic, "slots": adopted.slots, "empty": adopted.empty}))
-    else:
-        click.echo(
-            f"adopted: {topic} is read again from its beginning in {adopted.slots} slots; numbers stay"
-        )
+        click.echo(json.dumps([{"topic": topic, "slots": each.slots} for topic, each in done.items()]))
+        return
+    for topic, each in done.items():
+        click.echo(f"adopted: {each.slots} slots read {topic} again from its beginning; all numbers stay")
 
 
 def spread(settings: Settings, *, as_json: bool) -> None:

@@ -9,12 +9,19 @@ import time
 from pathlib import Path
 from random import randrange
 
-from tests.chaos import kafka_scenarios, redis_scenarios, scrape_scenarios, soak, worker_scenarios
+from tests.chaos import (
+    kafka_scenarios,
+    kafka_topic_scenarios,
+    redis_scenarios,
+    scrape_scenarios,
+    soak,
+    worker_scenarios,
+)
 from tests.chaos.report import as_json, table
 from tests.chaos.runner import Plan, Runner
 from tests.chaos.stage import SCENARIOS, Scenario
 
-PLAYS = (worker_scenarios, redis_scenarios, scrape_scenarios, kafka_scenarios, soak)
+PLAYS = (worker_scenarios, redis_scenarios, scrape_scenarios, kafka_scenarios, kafka_topic_scenarios, soak)
 """The modules whose scenarios there are; importing them declares these."""
 
 
