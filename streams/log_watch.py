@@ -64,6 +64,8 @@ class LogWatch:
         limit = STALL_SIGHTINGS if folded_to == self._folded_to else STALL_SIGHTINGS_BUSY
         self._folded_to = folded_to
         for slot in self._keeper.owned:
+            if slot.owned_table is None:
+                continue  # lost while another one was read again
             for partition, next_offset in slot.positions().items():
                 if _stands_still(slot, partition, reader.readable_end(partition), next_offset, limit):
                     await self._read_on(reader, slot, partition, next_offset)
@@ -73,6 +75,8 @@ class LogWatch:
 
         A log may well end in offsets without a record: the marks of transactions, and what was aborted.
         """
+        if slot.owned_table is None:
+            return  # lost while another partition was read again
         empty_to = reader.empty_to(partition)
         if empty_to is not None and empty_to > next_offset:
             self._keeper.skip_gap(slot, partition.topic, empty_to)

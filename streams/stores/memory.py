@@ -32,6 +32,8 @@ from streams.stores.base import (
 
 FailWhen = Literal["before", "after"]
 Notices = Callable[[BoardChange], Iterable[BoardChange]]
+Watch = Callable[[int, int, "SlotState"], None]
+"""Told of slot, generation and what is stored then, after each claim and commit."""
 
 # How far back `roll_back` can go, in steps of the whole store.
 _UNDO_MAX = 4000
@@ -84,6 +86,7 @@ class _Shared:
     failures: deque[FailWhen] = field(default_factory=deque)
     down: bool = False
     notices: Notices = lambda change: (change,)
+    watch: Watch = lambda _slot, _generation, _state: None
 
 
 class MemoryStore:
@@ -109,6 +112,12 @@ class MemoryStore:
     def of_generation(self, generation: int | None, *, version: str) -> "MemoryStore":
         return MemoryStore(version=version, shared=self._shared, generation=generation)
 
+    def generation_in_use(self, slot: int) -> int:
+        return self._current(slot)
+
+    def watched_by(self, watch: Watch) -> None:
+        self._shared.watch = watch
+
     def held(self, slot: int) -> SlotState | None:
         """Return what is stored of a slot, past every fault; None when there is nothing."""
         return self._shared.slots.get((slot, self._current(slot)))
@@ -132,6 +141,7 @@ class MemoryStore:
             state.version = self._version
         state.epoch += 1
         state.owner = f"{state.epoch}-{self._shared.rng.getrandbits(64):016x}"
+        self._shared.watch(slot, generation, state)
         claim = Claim(
             owner=state.owner,
             seq=state.seq,
@@ -194,6 +204,7 @@ class MemoryStore:
         _apply(state.entities, commit.entities_set, commit.entities_del)
         state.seq = state.entities_seq = commit.seq + 1
         state.offsets = dict(commit.offsets)
+        self._shared.watch(slot, generation, state)
 
     async def read_board(self, slot: int) -> Board:
         self._fail("before")
@@ -297,6 +308,9 @@ class MemoryStore:
         "after" is the lost answer: claims and commits have happened, their callers cannot know.
         """
         self._shared.failures.extend([when] * times)
+
+    def clear_failures(self) -> None:
+        self._shared.failures.clear()
 
     def go_down(self) -> None:
         """Refuse every call and end every subscription until `come_back`. What is stored stays."""
