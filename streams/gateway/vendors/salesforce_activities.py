@@ -1,7 +1,8 @@
 """A Salesforce task or calendar event in, activity events out. Pure.
 
-Every event says whom the activity concerns. A created or read record does; a change does only when the
-channel is enriched with WhatId, WhoId and OwnerId, else the record is to be read.
+A created or read record says whom the activity concerns. A change says only what changed, unless the channel
+is enriched with WhatId, WhoId and OwnerId: that is a patch of what is known of it. Only that something was
+done needs the record even so, for a kind of task that the settings leave out must not count by its changes.
 """
 
 import re
@@ -9,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from streams.events import EntityKind
-from streams.gateway.model import Form, Outcome, Skipped, SkipReason, Source
+from streams.gateway.model import Canonical, Form, Outcome, Skipped, SkipReason, Source
 from streams.gateway.reading import decimal_of, flag_of, text_from, when
 from streams.gateway.vendors.salesforce_fields import Change, Values, day_ends_ms, kind_of, rep_of
 from streams.gateway.vendors.salesforce_ids import long_id, object_of
@@ -24,13 +25,13 @@ _HELD: Final = {
 
 
 def activity(change: Change, source: Source) -> list[Outcome]:
-    whose = _whose(change.values if change.whole else change.beside, source)
+    whose = _whose(change.values if change.whole else change.beside or {}, source)
     if change.op == "restore":
         return [Skipped(SkipReason.OPERATION)]  # the contract has no restored activities
-    if not whose:
-        return [change.thin(change.op, *sorted(change.values))]
     if change.op == "delete":
         return [change.event("deleted", whose, form=Form.DELETE)]
+    if change.whole and not whose:
+        return [change.thin(change.op, *sorted(change.values))]
     data: dict[str, object] = dict(whose)
     if change.whole:
         if change.flag("IsChild"):
@@ -39,15 +40,40 @@ def activity(change: Change, source: Source) -> list[Outcome]:
         if not kind:
             return [Skipped(SkipReason.NOT_WANTED)]
         data["kind"] = kind
-    if change.name == "Event":
-        return _meeting(change, data, source)
-    return _task(change, data, source)
+    else:
+        data |= _moved(change, source)
+    outcomes = (_meeting if change.name == "Event" else _task)(change, data, source)
+    return outcomes if change.whole else _patch(change, outcomes, enriched=bool(whose))
 
 
-def _whose(values: Values | None, source: Source) -> dict[str, object]:
+def _patch(change: Change, outcomes: list[Outcome], *, enriched: bool) -> list[Outcome]:
+    [event] = outcomes
+    assert isinstance(event, Canonical), "a change gives one event"
+    if event.type.endswith(".completed") and not enriched:
+        return [change.thin(change.op, *sorted(change.values))]
+    return [event] if event.data else [Skipped(SkipReason.PROPERTY)]
+
+
+def _moved(change: Change, source: Source) -> dict[str, object]:
+    """Return whom a change gives the activity to. One that follows its lead to the contact that the lead was
+    converted to stays the lead's: it was done before there was a contact."""
+    found: dict[str, object] = {}
+    for name in change.values.keys() & {"OwnerId", "WhatId", "WhoId", "AccountId"}:
+        record_id = long_id(text_from(change.values[name], name))
+        name_of = object_of(record_id)
+        if name == "OwnerId":
+            found["rep_id"] = rep_of(record_id, source)
+        elif name == "AccountId" or (name == "WhatId" and name_of == "Account"):
+            found["account_id"] = record_id or None
+        if name == "WhatId":
+            found["deal_id"] = record_id if name_of == "Opportunity" else None
+        elif name == "WhoId" and (not record_id or kind_of(name_of, source) is EntityKind.LEAD):
+            found["lead_id"] = record_id or None
+    return found
+
+
+def _whose(values: Values, source: Source) -> dict[str, object]:
     """Return the deal or account, the lead and the rep of an activity; nothing where they are not told."""
-    if values is None:
-        return {}
     found: dict[str, object] = {}
     for name in ("AccountId", "WhatId", "WhoId"):
         record_id = long_id(text_from(values.get(name), name))
@@ -85,6 +111,8 @@ def _task(change: Change, data: dict[str, object], source: Source) -> list[Outco
     status = text_from(change.values.get("Status"), "Status")
     if change.flag("IsClosed") or status == "Completed":
         return [_done(change, data, change.moment("CompletedDateTime", source))]
+    if change.flag("IsClosed") is False and not change.whole:
+        data["completed_at"] = None  # taken up again
     return [change.event("updated", data)]
 
 

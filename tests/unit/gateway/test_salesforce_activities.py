@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from streams.gateway.model import Outcome, Skipped, SkipReason, Thin
 from tests.salesforce_told import AT_MS, DEAL, LEAD, OWNER, VENDOR, change, only, read, source
 
@@ -46,22 +48,58 @@ def test_own_type_of_a_task_comes_before_salesforces_kind_of_it() -> None:
     assert task(**{**values, "Type": None, "TaskSubtype": "ListEmail"}) == [Skipped(SkipReason.NOT_WANTED)]
 
 
-def test_change_of_a_task_counts_only_where_the_channel_says_whose_it_is() -> None:
+def test_task_done_is_told_by_the_record_unless_the_channel_says_whose_it_is() -> None:
     (thin,) = task("UPDATE", Status="Completed")
     assert isinstance(thin, Thin)
     assert (thin.op, thin.entity_id, thin.changed) == ("update", TASK, ("Status",))
     header = {"changedFields": ["Status", "CallDisposition"]}
-    enriched: dict[str, Any] = {"OwnerId": OWNER, "WhatId": DEAL, "WhoId": None, "Subject": None}
-    found = only(task("UPDATE", header=header, Status="Completed", CallDisposition="No answer", **enriched))
+    found = only(task("UPDATE", header=header, Status="Completed", CallDisposition="No answer", **ENRICHED))
     assert found.type == "sales.activity.completed"
     assert found.data == {"deal_id": DEAL, "rep_id": OWNER, "outcome": "no_answer"}
-    assert only(task("DELETE", **enriched)).type == "sales.activity.deleted"
-    (deleted,) = task("DELETE")
-    assert isinstance(deleted, Thin)
 
 
-def test_change_of_a_tasks_owner_needs_the_record() -> None:
-    (thin,) = task("UPDATE", OwnerId=OWNER)
+ENRICHED: dict[str, Any] = {"OwnerId": OWNER, "WhatId": DEAL, "WhoId": None, "Subject": None}
+ACCOUNT, CONTACT, QUEUE = "0018d00000AbCdEAAV", "0038d00000AbCdEAAV", "00G8d000001AbCdEAM"
+
+
+def test_other_change_of_a_task_is_a_patch_of_what_changed() -> None:
+    found = only(task("UPDATE", ActivityDate="2025-03-10", Subject="Call again"))
+    assert (found.type, found.data) == ("sales.activity.updated", {"due_at": "2025-03-10T23:59:59.999Z"})
+    assert only(task("UPDATE", ActivityDate=None)).data == {"due_at": None}
+    assert only(task("UPDATE", CallDurationInSeconds=90)).data == {"duration_seconds": 90.0}
+    assert only(task("UPDATE", Status="In Progress", IsClosed=False)).data == {"completed_at": None}
+    assert task("UPDATE", Subject="Call again") == [Skipped(SkipReason.PROPERTY)]
+
+
+def test_deleted_task_is_deleted_whatever_else_is_told() -> None:
+    deleted = only(task("DELETE"))
+    assert (deleted.type, deleted.entity_id, deleted.data) == ("sales.activity.deleted", TASK, {})
+    assert only(task("DELETE", **ENRICHED)).data == {"deal_id": DEAL, "rep_id": OWNER}
+
+
+@pytest.mark.parametrize(
+    ("values", "data"),
+    [
+        ({"OwnerId": OWNER}, {"rep_id": OWNER}),
+        ({"OwnerId": QUEUE}, {"rep_id": None}),
+        ({"WhatId": DEAL}, {"deal_id": DEAL}),
+        ({"WhatId": ACCOUNT}, {"deal_id": None, "account_id": ACCOUNT}),
+        ({"WhatId": None}, {"deal_id": None}),
+        ({"WhoId": LEAD}, {"lead_id": LEAD}),
+        ({"WhoId": None}, {"lead_id": None}),
+        ({"AccountId": ACCOUNT}, {"account_id": ACCOUNT}),
+        ({"WhoId": CONTACT, "WhatId": DEAL}, {"deal_id": DEAL}),
+    ],
+)
+def test_task_that_is_given_to_another_moves(values: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    found = only(task("UPDATE", **values))
+    assert (found.type, found.data) == ("sales.activity.updated", data)
+
+
+def test_meeting_that_is_moved_is_patched() -> None:
+    found = only(task("UPDATE", name="Event", StartDateTime=AT_MS + 3_600_000, DurationInMinutes=45))
+    assert found.data == {"scheduled_at": "2025-03-05T11:45:12.000Z", "duration_seconds": 2700.0}
+    (thin,) = task("UPDATE", name="Event", Held__c="Held", options={"meeting_outcome": "Held__c"})
     assert isinstance(thin, Thin)
 
 
