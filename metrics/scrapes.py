@@ -22,7 +22,7 @@ from metrics.exposition import (
 from metrics.gauges import Gauge
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import FeedState
-from metrics.self_metrics import build_info, feed_families, snapshot_families
+from metrics.self_metrics import feed_families, process_families, snapshot_families
 
 # Label text is so repetitive that higher levels take three times the time for little.
 _GZIP_LEVEL: Final = 1
@@ -98,7 +98,7 @@ class Scrapes:
 
 
 def _own_lines(state: FeedState, snapshot: KpiSnapshot | None, *, openmetrics: bool) -> bytes:
-    families = [*(snapshot_families(snapshot) if snapshot else ()), *feed_families(state), build_info()]
+    families = [*(snapshot_families(snapshot) if snapshot else ()), *feed_families(state), *process_families()]
     return family_lines(families, openmetrics=openmetrics)
 
 

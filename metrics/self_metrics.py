@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 
+from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -29,8 +30,17 @@ COUNTERS: Final[dict[str, _Counter]] = {
 }
 
 
+_PROCESS: Final = ProcessCollector(registry=None)
+
+
 def build_info() -> Metric:
     return InfoMetricFamily("salesfloor_build", "Version of salesfloor.", value={"version": own_version()})
+
+
+def process_families() -> Iterator[Metric]:
+    """Yield which release this process is, its memory, processor time and open files."""
+    yield build_info()
+    yield from _PROCESS.collect()
 
 
 def own_version() -> str:

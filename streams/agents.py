@@ -17,6 +17,8 @@ def add_fold_agent(app: faust.App, keeper: Keeper) -> None:
     async def fold(stream: Any) -> None:
         async for event in stream.events():
             message = event.message
+            keeper.counts.batches += 1
+            keeper.counts.batch_records += len(message.value)
             again = keeper.fold(message.topic, message.partition, message.value)
             if again is not None:
                 await keeper.reseek(again)

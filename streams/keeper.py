@@ -138,6 +138,7 @@ class Keeper:
         A slot whose store does not answer is paused and loaded in the background.
         """
         self.reader = reader
+        self.counts.rebalances += 1
         self.drop_all()
         numbers = sorted({partition.partition for partition in partitions})
         if self.slots_expected is not None and numbers and numbers[-1] >= self.slots_expected:

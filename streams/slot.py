@@ -47,6 +47,9 @@ class WorkerCounts:
     report_errors: int = 0
     dead_letters: int = 0
     commits: int = 0
+    batches: int = 0
+    batch_records: int = 0
+    rebalances: int = 0
 
 
 class Slot:

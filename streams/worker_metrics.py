@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from aiohttp import web
 from aiokafka.structs import TopicPartition
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -31,6 +31,9 @@ _COUNTERS = {
     "report_errors": "Commits of offsets to Kafka, for lag monitoring only, that failed",
     "dead_letters": "Records sent to the dead-letter topic",
     "commits": "Commits that the store holds",
+    "batches": "Fetched batches, of one partition each",
+    "batch_records": "Records in them",
+    "rebalances": "Assignments of partitions that this worker was given",
 }
 
 _GAUGES: Final = {
@@ -69,6 +72,7 @@ class WorkerStatus:
             registry=self.registry,
         )
         self.registry.register(_WorkerCollector(self))
+        ProcessCollector(registry=self.registry)  # memory, processor time, open files
 
     @property
     def redis_reachable(self) -> bool:

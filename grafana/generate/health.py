@@ -129,8 +129,8 @@ def _lost() -> tuple[Panel, ...]:
     )
     return (
         number("dead-letters", 4, letters, Query("sum(increase(salesfloor_worker_dead_letters_total[24h]))")),
-        number("records-lost", 4, lost, Query("sum(salesfloor_worker_lost_records_total)")),
-        number("gaps", 4, gaps, Query("sum(salesfloor_worker_gap_records_total)")),
+        number("records-lost", 4, lost, Query(or_zero(f"sum({once('salesfloor_records_lost_total')})"))),
+        number("gaps", 4, gaps, Query(or_zero(f"sum({once('salesfloor_offset_gaps_total')})"))),
         number("missing-rates", 4, rates, Query(or_zero(f"sum({once('salesfloor_missing_rates')})"))),
         number("reference-problems", 4, problems, Query("max(salesfloor_reference_problems)")),
         number("over-budget", 4, pooled, Query(f"sum({once('salesfloor_label_values_over_budget')})")),
@@ -156,6 +156,73 @@ def _workers() -> tuple[Panel, ...]:
             *(Query(f"histogram_quantile({part}, {buckets})", f"{part:.0%} within") for part in (0.5, 0.99)),
         ),
         lines("dirty", 8, dirty, Query(summed("salesfloor_worker_dirty_keys", "slot"), "slot {{slot}}")),
+    )
+
+
+def _progress() -> tuple[Panel, ...]:
+    batch = Look(
+        "Records in a batch", "Mean of the batches each worker fetched; grows with the backlog.", decimals=0
+    )
+    offsets = Look(
+        "Records per second: folded, committed",
+        "Steps of each worker's offsets, and of those that Redis holds.",
+        _PER_SECOND,
+    )
+    owners = Look(
+        "Slots by phase", "Owning is well; stopped waits for a decision, the worker's /-/ready says of what."
+    )
+    fetched = f"sum by (instance) ({_rate('salesfloor_worker_batch_records_total')})"
+    batches = f"sum by (instance) ({_rate('salesfloor_worker_batches_total')})"
+    return (
+        lines("batch", 8, batch, Query(or_zero(f"{fetched} / ({batches} > 0)", "instance"), "{{instance}}")),
+        lines(
+            "offsets",
+            8,
+            offsets,
+            Query("sum(deriv(salesfloor_worker_applied_offset[2m]))", "folded"),
+            Query("sum(deriv(salesfloor_worker_flushed_offset[2m]))", "committed"),
+            Query(f"sum({once('deriv(salesfloor_next_offset[2m])')})", "read by the metrics role"),
+        ),
+        lines(
+            "phases",
+            8,
+            owners,
+            Query("sum by (phase) (salesfloor_worker_slot_phase)", "{{phase}}"),
+            Query("sum(salesfloor_worker_rebuilding)", "rebuilding"),
+        ),
+    )
+
+
+def _processes() -> tuple[Panel, ...]:
+    memory = Look("Memory", "Resident, of each process.", "bytes")
+    processor = Look("Processor", "Cores each process keeps busy.", decimals=2)
+    moves = Look(
+        "Commits, claims, rebalances, per second",
+        "Claims beyond those of a rebalance are slots loaded again.",
+        _PER_SECOND,
+    )
+    return (
+        lines(
+            "memory",
+            8,
+            memory,
+            Query(f"process_resident_memory_bytes{{{_JOBS}}}", "{{job}} {{instance}}"),
+        ),
+        lines(
+            "processor",
+            8,
+            processor,
+            Query(f"rate(process_cpu_seconds_total{{{_JOBS}}}[$__rate_interval])", "{{job}} {{instance}}"),
+        ),
+        lines(
+            "moves",
+            8,
+            moves,
+            *(
+                Query(f"sum({_rate(f'salesfloor_worker_{name}_total')})", name)
+                for name in ("commits", "claims", "rebalances")
+            ),
+        ),
     )
 
 
@@ -192,6 +259,7 @@ def _trouble() -> tuple[Panel, ...]:
             *of_worker(store_errors="errors", fenced="fenced", rolled_back="rolled back"),
             Query("sum(salesfloor_worker_paused)", "workers waiting for Redis"),
             Query("count(salesfloor_worker_redis_reachable == 0) or on() vector(0)", "workers without Redis"),
+            Query("count(salesfloor_worker_kafka_reachable == 0) or on() vector(0)", "workers without Kafka"),
         ),
         lines(
             "kafka",
@@ -232,17 +300,52 @@ def _gateway() -> tuple[Panel, ...]:
     )
 
 
+def _behind() -> tuple[Panel, ...]:
+    silent = Look("Webhooks: since the last one taken", "By source; how long is long is the CRM's way.", "s")
+    waiting = Look("Webhooks: waiting", "Records to be read back by their id, and in a source's topics.")
+    read = Look(
+        "Webhooks: read back by id, per second",
+        "Fetched, failed (tried again) and given up.",
+        _PER_SECOND,
+    )
+    since = "time() - max by (source) (salesfloor_gateway_last_accepted_timestamp_seconds)"
+    queue = summed("salesfloor_gateway_fetch_queue_records", "source")
+    behind = summed("salesfloor_gateway_topic_records_behind", "source")
+    fates = {"fetched_records": "fetched", "fetch_failures": "failed", "fetch_given_up_records": "given up"}
+    return (
+        lines("gateway-silent", 8, silent, Query(or_zero(since, "source"), "{{source}}")),
+        lines(
+            "gateway-waiting",
+            8,
+            waiting,
+            Query(or_zero(queue, "source"), "to read back: {{source}}"),
+            Query(or_zero(behind, "source"), "in topics: {{source}}"),
+        ),
+        lines(
+            "gateway-fetched",
+            8,
+            read,
+            *(
+                Query(or_zero(f"sum({_rate(f'salesfloor_gateway_{name}_total')})"), said)
+                for name, said in fates.items()
+            ),
+        ),
+    )
+
+
 def _scrapes() -> tuple[Panel, ...]:
     up = Look("Doors that answer", "1 while Prometheus can scrape it.", decimals=0)
     series = Look(
         "Series per scrape", "What Prometheus keeps; levels, windows and keys are set in [metrics]."
     )
+    screens = Look("Screens of the wall", "Pages that are connected; [wall] screens_max bounds them.")
     time = Look("Time of a scrape", "How long an answer takes.", "s")
     step = setting("custom.lineInterpolation", "stepAfter")
     return (
-        lines("up", 8, up, Query(f"up{{{_JOBS}}}", "{{job}} {{instance}}", (step,))),
-        lines("series", 8, series, Query(f"scrape_samples_scraped{{{_JOBS}}}", "{{job}} {{instance}}")),
-        lines("scrape-time", 8, time, Query(f"scrape_duration_seconds{{{_JOBS}}}", "{{job}} {{instance}}")),
+        lines("up", 6, up, Query(f"up{{{_JOBS}}}", "{{job}} {{instance}}", (step,))),
+        lines("series", 6, series, Query(f"scrape_samples_scraped{{{_JOBS}}}", "{{job}} {{instance}}")),
+        lines("screens", 6, screens, Query("sum(salesfloor_wall_screens)", "screens")),
+        lines("scrape-time", 6, time, Query(f"scrape_duration_seconds{{{_JOBS}}}", "{{job}} {{instance}}")),
     )
 
 
@@ -258,7 +361,8 @@ def health() -> model.Dashboard:
     board.line(4, *_state())
     board.heading("Records").line(8, *_records()).line(4, *_lost())
     board.heading("Workers").line(8, *_workers()).line(8, *_trouble())
-    board.heading("Gateway").line(8, *_gateway())
+    board.line(8, *_progress()).line(8, *_processes())
+    board.heading("Gateway").line(8, *_gateway()).line(8, *_behind())
     board.heading("Doors and alerts").line(8, *_scrapes())
     board.line(8, alerts("alerts", 24, "Alerts", "Firing and pending alerts of Prometheus and Grafana."))
     return board.build()

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from streams.gateway.model import Thin
 from streams.logs import fields
@@ -72,6 +72,7 @@ class Ledger:
         self._followers: set[asyncio.Queue[Line | None]] = set()
         self._incomplete: OrderedDict[tuple[str, str, str], Incomplete] = OrderedDict()
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, processor time, open files
         self._events = Counter(
             "salesfloor_gateway_events",
             "Parts of deliveries by what became of them",

@@ -74,6 +74,15 @@ def test_a_label_that_no_gauge_has_is_noticed() -> None:
     assert wrong_grouping("max by (taem) (salesfloor_team_conversion_material)") == ["taem"]
 
 
+def test_the_runbook_speaks_of_every_alert_and_of_no_other() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    runbook = operations.partition("## Runbook")[2].partition("\n## ")[0]
+    headings = re.findall(r"^### (.+)$", runbook, re.MULTILINE)
+    assert sorted(headings) == NAMES
+    said = re.split(r"^### .+$", runbook, flags=re.MULTILINE)[1:]
+    assert all(len(each.split()) >= 15 for each in said), "an entry that says nothing to do helps nobody"
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_it_is_and_what_to_do(rule: Yaml) -> None:
     assert list(rule["annotations"]) == ["summary", "description", "action", "runbook_url"]

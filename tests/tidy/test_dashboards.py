@@ -16,7 +16,9 @@ from grafana.generate.board import COLUMNS, Board
 from grafana.generate.files import FOLDER, files
 from grafana.generate.panels import Look, Query, number
 from grafana.generate.queries import WINDOWS, kpi
+from streams.gateway.fetching import FetchMetrics
 from streams.gateway.ledger import Fate, Ledger, Line
+from streams.worker_metrics import worker_metric_labels
 from tests.dashboards import BOARDS, Asked, asked, filled, panels, variables, windows
 from tests.tidy import catalogue
 from tests.tidy.catalogue import selectors, wrong_with
@@ -29,8 +31,16 @@ UIDS = {
 """Addresses that people keep: never changed."""
 
 UNITS = {"_seconds": "s", "_ratio": "percentunit"}
-# What Prometheus says of itself.
-FOREIGN = {"up", "scrape_samples_scraped", "scrape_duration_seconds", "ALERTS"}
+# What Prometheus says of itself, and its client of the process.
+FOREIGN = {
+    "up", "scrape_samples_scraped", "scrape_duration_seconds", "ALERTS",
+    "process_resident_memory_bytes", "process_cpu_seconds_total",
+}  # fmt: skip
+# What other panels of the same board say in other words.
+TOLD_OTHERWISE = {
+    "salesfloor_worker_gap_records_total",  # salesfloor_offset_gaps_total, of all workers together
+    "salesfloor_worker_lost_records_total",  # salesfloor_records_lost_total, likewise
+}
 CHOICES = {"__rate_interval": "1m", "currency": "USD", "period": "2026-11", "team": "North", "rep": "Amira"}
 
 QUERIES = list(asked())
@@ -40,6 +50,12 @@ def _gateway_metrics() -> dict[str, set[str]]:
     ledger = Ledger()
     ledger.note(Line(0, "crm", Fate.ACCEPTED))
     ledger.answered("crm", 200, 0.1)
+    ledger.behind("crm", 1)
+    fetching = FetchMetrics(ledger.registry)
+    fetching.fetched.labels("crm")
+    fetching.failures.labels("crm", "server")
+    fetching.given_up.labels("crm", "missing")
+    fetching.waiting.labels("crm")
     return {
         sample.name: set(sample.labels) for family in ledger.registry.collect() for sample in family.samples
     }
@@ -48,6 +64,19 @@ def _gateway_metrics() -> dict[str, set[str]]:
 @pytest.fixture(autouse=True)
 def _gateway_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "GAUGES", catalogue.GAUGES | _gateway_metrics())
+
+
+def test_health_shows_every_metric_of_the_pipeline_itself() -> None:
+    own = {*catalogue.BESIDE, *catalogue.OF_THE_WALL, *worker_metric_labels(), *_gateway_metrics()}
+    own = {
+        re.sub(r"_(bucket|sum|count)$", "_bucket", name)
+        for name in own
+        if name.startswith("salesfloor_") and not name.endswith("_created")
+    }
+    health = [each.expr for each in QUERIES if each.board == "health"]
+    shown = {selector.name for expr in health for selector in selectors(expr)}
+    assert own - shown - TOLD_OTHERWISE == set()
+    assert own - shown >= TOLD_OTHERWISE
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
