@@ -125,6 +125,8 @@ class KpiSnapshot:
             },
             "left_out": [_json_left_out(left_out) for left_out in self.left_out],
             "missing_rates": dict(sorted(self.missing_rates.items())),
+            # The events of these are in no number: windows that hold their times are too low.
+            "records_lost": dict(sorted(self.state.counters.get("lost", {}).items())),
             "rebuilding": self.state.rebuilding,
             "data_age_seconds": self.data_age_seconds,
         }

@@ -103,6 +103,12 @@ async def records_gone(stage: Stage) -> None:
         await floor.staff(workers)
     lost = await floor.metric_sum("lost_records_total")
     assert lost == stage.expect_lost > 0, f"{lost} told by workers, {stage.expect_lost} removed"
+
+    async def is_shown() -> bool:
+        told = await floor.snapshot("?kpi=revenue&level=floor")
+        return bool(told.get("records_lost") == {DEALS: stage.expect_lost})
+
+    await stage.until("the API tells of the lost records", is_shown)
     stage.note(f"{stage.expect_lost} records removed, {lost:.0f} told")
 
 

@@ -313,7 +313,10 @@ def test_an_unknown_name_is_refused_with_what_was_meant(filters: Filters, messag
 
 def test_the_json_has_exactly_the_promised_form() -> None:
     state = FeedState(
-        offsets={"sales.deals": {1: 7, 0: 5}}, newest_event_ms=AS_OF_MS - 2500, definition_version="abc"
+        offsets={"sales.deals": {1: 7, 0: 5}},
+        newest_event_ms=AS_OF_MS - 2500,
+        definition_version="abc",
+        counters={"lost": {"sales.deals": 3}, "gaps": {"sales.leads": 1}},
     )
     rows = [
         Row(AS_OF_MS - 1, ANN_EUR, "won_amount", 1_250_050),
@@ -339,6 +342,7 @@ def test_the_json_has_exactly_the_promised_form() -> None:
         "reference_problems": [],
         "left_out": [],
         "missing_rates": {},
+        "records_lost": {"sales.deals": 3},
         "names": {},
         "rebuilding": False,
         "data_age_seconds": 2.5,
