@@ -53,6 +53,8 @@ class SlotBoard:
     version: str
     mark: Mark = NO_MARK
     loaded: bool = False
+    fallen: bool = False
+    """The store has lost what was held, and nothing was committed since: not an empty floor."""
     offsets: dict[str, int] = field(default_factory=dict)
     facts: layout.SlotFacts = field(default_factory=layout.SlotFacts)
     references: dict[str, Reference] = field(default_factory=dict)
@@ -63,11 +65,13 @@ class SlotBoard:
 
     @property
     def rebuilding(self) -> bool:
-        return any(self.offsets.get(topic, 0) < until for topic, until in self.facts.rebuild_until.items())
+        behind = (self.offsets.get(topic, 0) < until for topic, until in self.facts.rebuild_until.items())
+        return self.fallen or any(behind)
 
     def replace(self, board: Board) -> Difference:
         """Take over an image whatever was held before; return what that changes."""
         self.loaded = board.version == self.version
+        self.fallen = board.seq == 0 and (self.fallen or self.mark.seq > 0)
         fields = board.fields if self.loaded else {}
         cells = {
             layout.cell_number(name): self.index.number_of(layout.unpack_cell(value))
@@ -124,7 +128,7 @@ class SlotBoard:
         facts = change.set.get(layout.FACTS_FIELD)
         if facts is not None:
             self.facts = layout.unpack_facts(facts)
-        self.mark, self.offsets = change.mark, change.offsets
+        self.mark, self.offsets, self.fallen = change.mark, change.offsets, False
         return Difference(rows, changes)
 
     def _take_cells(self, change: BoardChange) -> bool:

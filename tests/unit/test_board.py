@@ -102,6 +102,24 @@ async def test_a_rebuild_is_over_when_its_offsets_are_reached() -> None:
     assert not (await _loaded(store, slots=1)).state().rebuilding
 
 
+async def test_a_slot_that_the_store_forgot_is_flagged_until_its_first_commit_says_how_far_it_is() -> None:
+    store = MemoryStore(version="v1")
+    writer = await Writer.of(store, 0)
+    await writer.commit(1, {(A, 5): {1: 3}})
+    follower = await _loaded(store, slots=1)
+    assert not follower.state().rebuilding
+    store.lose_all()
+    await follower.load()
+    assert not follower.state().ready  # nobody has claimed it yet
+    writer = await Writer.of(store, 0)
+    await follower.load()
+    assert follower.state().ready
+    assert follower.state().rebuilding  # zeros, but not of a floor on which nothing has happened
+    await writer.commit(1, {(A, 5): {1: 3}})
+    await follower.load()
+    assert not follower.state().rebuilding
+
+
 async def test_unclaimed_and_foreign_slots_are_not_loaded() -> None:
     store = MemoryStore(version="v1")
     await (await Writer.of(store, 0)).commit(1, {(A, 5): {1: 3}})
