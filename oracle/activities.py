@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from oracle.levels import Here, Moments
 from oracle.records import Record
 from oracle.windows import Span
 
@@ -40,9 +41,20 @@ class Activity:
     source: str = ""
     product: str = ""
 
+    here: Here = None
+
     @property
-    def moments(self) -> tuple[int | None, ...]:
-        return self.completed_ms, self.booked_ms, self.planned_ms, self.due_ms
+    def moments(self) -> Moments:
+        return {
+            "completed": self.completed_ms,
+            "booked": self.booked_ms,
+            "planned": self.planned_ms,
+            "due": self.due_ms,
+        }
+
+    def at(self, moment: str) -> int | None:
+        """Return a moment if it counts here."""
+        return self.moments[moment] if self.here is None or moment in self.here else None
 
     @property
     def took_place(self) -> bool:
@@ -85,7 +97,7 @@ def activity_numbers(
         return activity.kind == kind and time_ms is not None and span.holds(time_ms)
 
     numbers: dict[tuple[str, float | None], Fraction | None] = {}
-    done = [each for each in activities if each.completed_ms is not None and span.holds(each.completed_ms)]
+    done = [each for each in activities if (at_ms := each.at("completed")) is not None and span.holds(at_ms)]
     for kind, kpi in KPI_OF_ACTIVITY.items():
         numbers[kpi, None] = Fraction(sum(activity.kind == kind for activity in done))
     calls = [activity for activity in done if activity.kind == "call"]
@@ -93,11 +105,11 @@ def activity_numbers(
     met = sum(activity.kind == "meeting" and activity.took_place for activity in done)
     booked = due = held = follow_ups = in_time = 0
     for activity in activities:
-        booked += among("demo", activity.booked_ms)
-        due += among("demo", activity.planned_ms)
-        held += among("demo", activity.planned_ms) and activity.took_place_by(span.end_ms)
-        follow_ups += among("follow_up", activity.due_ms)
-        in_time += among("follow_up", activity.due_ms) and activity.was_in_time
+        booked += among("demo", activity.at("booked"))
+        due += among("demo", activity.at("planned"))
+        held += among("demo", activity.at("planned")) and activity.took_place_by(span.end_ms)
+        follow_ups += among("follow_up", activity.at("due"))
+        in_time += among("follow_up", activity.at("due")) and activity.was_in_time
     appointments = sum(activity.kind == "appointment" for activity in done)
     return numbers | {
         ("calls_connected", None): Fraction(connected),

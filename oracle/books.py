@@ -3,21 +3,30 @@
 After corrections, deletions and merges; keeps every event and sorts nothing. Shares no line with the product.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from oracle.activities import Activity, activity_of
+from oracle.currencies import MINOR_DIGITS
 from oracle.customers import CustomerBooks, customers_of, feedback_of, spend_of
-from oracle.joins import DealStory, LeadStory, StageEntry, attempts_for, entries_of, story_of_deal
-from oracle.levels import key_of, product_of
+from oracle.joins import (
+    DealStory,
+    LeadStory,
+    StageEntry,
+    attempts_for,
+    entries_of,
+    story_of_deal,
+    work_by_deal,
+)
+from oracle.levels import Here, Moments, Roster, key_of, places_of, product_of
 from oracle.records import CloudEvent, Record, records_of
+from oracle.reference import NOTHING_KNOWN, Reference
 from oracle.windows import Floor, instant_of
 
 KINDS = ("deal", "lead", "activity", "feedback", "spend")
-MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Deal:
     first_ms: int  # time of its first event
     created_ms: int | None
     closed_ms: int | None  # when it was won or lost
-    amount: Fraction  # in the reporting currency; 0 when it has none or another currency
+    amount: Fraction  # in the reporting currency, at the rate of its closing; 0 without one
     probability: Fraction = Fraction(0)
     has_amount: bool = True
     overdue_ms: int | None = None  # from when on it is late if it is still open
@@ -44,6 +53,15 @@ class Deal:
     source: str = ""
     region: str = ""
     own_chance: float | None = None  # what the deal says itself, whatever its stage
+    here: Here = None
+
+    @property
+    def moments(self) -> Moments:
+        return {"created": self.created_ms, "closed": None if self.status == "open" else self.closed_ms}
+
+    def at(self, moment: str) -> int | None:
+        """Return a moment if it counts here."""
+        return self.moments[moment] if self.here is None or moment in self.here else None
 
     @property
     def product(self) -> str:
@@ -65,11 +83,16 @@ class Lead:
     source: str = ""
     region: str = ""
     product: str = ""
+    here: Here = None
 
     @property
-    def moments(self) -> tuple[int | None, ...]:
-        own = (self.created_ms, self.qualified_ms, self.converted_ms)
-        return own if self.story is None else (*own, self.story.reached_ms, self.story.decided_ms)
+    def moments(self) -> Moments:
+        own = {"created": self.created_ms, "qualified": self.qualified_ms, "converted": self.converted_ms}
+        return own if self.story is None else own | dict(self.story.moments)
+
+    def at(self, moment: str) -> int | None:
+        """Return a moment if it counts here."""
+        return self.moments[moment] if self.here is None or moment in self.here else None
 
 
 @dataclass
@@ -80,13 +103,14 @@ class Books:
     leads: list[Lead] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
     customers: CustomerBooks = field(default_factory=CustomerBooks)
+    known: Reference = field(default_factory=Reference)
 
 
 # ---- from events to books -------------------------------------------------------------------------
 
 
-def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
-    books = Books()
+def books_of(events: Iterable[CloudEvent], floor: Floor, known: Reference = NOTHING_KNOWN) -> Books:
+    books = Books(known=known)
     alive: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
     accounts: dict[str, Record] = {}
     for (kind, name), record in records_of(events).items():
@@ -96,9 +120,10 @@ def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
             alive[kind][name] = record
     books.activities = [activity_of(record) for record in alive["activity"].values()]
     won: dict[str, int] = {}
+    work = work_by_deal(books.activities)
     for name, record in alive["deal"].items():
-        deal = _deal(name, record, floor)
-        story = story_of_deal(name, record, books.activities)
+        deal = _deal(name, record, floor, known)
+        story = story_of_deal(record, work.get(name, ()))
         books.deals.append(replace(deal, story=story, entries=entries_of(story, deal.status, deal.closed_ms)))
         if deal.status == "won" and deal.closed_ms is not None:
             for named in (f"deal {name}", f"lead {record.text('lead_id')}"):
@@ -112,12 +137,13 @@ def books_of(events: Iterable[CloudEvent], floor: Floor) -> Books:
     books.customers = CustomerBooks(
         customers_of(accounts, books.deals),
         [answer for record in alive["feedback"].values() if (answer := feedback_of(record)) is not None],
-        [day for record in alive["spend"].values() for day in spend_of(record, floor)],
+        [day for record in alive["spend"].values() for day in spend_of(record, floor, known)],
+        known.placed(floor),
     )
     return books
 
 
-def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
+def _deal(deal_id: str, record: Record, floor: Floor, known: Reference) -> Deal:
     status = record.text("status") or "open"
     closed_ms = None
     if status != "open":
@@ -127,7 +153,7 @@ def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
         closed_ms = status_write.time_ms if closed_ms is None else closed_ms
     assert record.first_ms is not None
     stage, own = record.text("stage"), record.get("probability")
-    chance = floor.stage_probability.get(stage, 0) if own is None else own
+    chance = known.chances.get(stage, floor.stage_probability.get(stage, 0)) if own is None else own
     expected = record.get("expected_close_on")
     overdue_ms = None
     if expected is not None:
@@ -136,6 +162,11 @@ def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
     currency = record.text("currency") or floor.currency
     amount = _whole_minor_units(record.get("amount"), currency)
     cost = None if record.get("cost") is None else _whole_minor_units(record.get("cost"), currency)
+    rate = Fraction(0)
+    if closed_ms is not None:
+        rate = known.rate(currency, closed_ms, floor) or Fraction(0)
+    elif currency == floor.currency:
+        rate = Fraction(1)
     products = record.get("products")
     assert products is None or isinstance(products, list)
     return Deal(
@@ -146,8 +177,8 @@ def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
         first_ms=record.first_ms,
         created_ms=record.instant("created_at"),
         closed_ms=closed_ms,
-        amount=amount if currency == floor.currency else Fraction(0),
-        probability=Fraction(Decimal(str(chance))),
+        amount=amount * rate,
+        probability=Fraction(round(Fraction(Decimal(str(chance))) * 10**6), 10**6),
         has_amount=amount != 0,
         overdue_ms=overdue_ms,
         id=deal_id,
@@ -155,7 +186,7 @@ def _deal(deal_id: str, record: Record, floor: Floor) -> Deal:
         products=tuple(products or ()),
         currency=currency,
         own_amount=amount,
-        cost=cost if cost is None or currency == floor.currency else Fraction(0),
+        cost=None if cost is None else cost * rate,
         source=record.text("source"),
         region=record.text("region"),
         own_chance=None if own is None else float(str(own)),
@@ -183,12 +214,30 @@ def _lead(record: Record) -> Lead:
 
 
 def split(books: Books, level: str) -> dict[str, Books]:
-    """Return each key's own part of the books."""
+    """Return each key's own part of the books: what has a moment that counts for it."""
     parts: dict[str, Books] = {"": Books()} if level == "floor" else {}
+    roster = books.customers.roster
     for deal in books.deals:
-        parts.setdefault(key_of(deal, level), Books()).deals.append(deal)
+        for key, here in places_of(deal, deal.moments, level, roster).items():
+            own = deal if here is None else replace(deal, here=here)
+            parts.setdefault(key, Books()).deals.append(own)
     for lead in books.leads if level != "stage" else ():
-        parts.setdefault(key_of(lead, level), Books()).leads.append(lead)
+        for key, here in places_of(lead, lead.moments, level, roster).items():
+            if here is not None:
+                assert lead.story is not None
+                lead = replace(lead, here=here, story=replace(lead.story, here=here))
+            parts.setdefault(key, Books()).leads.append(lead)
     for activity in books.activities if level != "stage" else ():
-        parts.setdefault(key_of(activity, level), Books()).activities.append(activity)
+        for key, here in places_of(activity, activity.moments, level, roster).items():
+            parts.setdefault(key, Books()).activities.append(
+                activity if here is None else replace(activity, here=here)
+            )
+    return parts
+
+
+def split_now(deals: Iterable[Deal], level: str, as_of_ms: int, roster: Roster) -> dict[str, list[Deal]]:
+    """Return the open deals of each key: what is open counts where its rep is at the instant."""
+    parts: dict[str, list[Deal]] = {}
+    for deal in deals:
+        parts.setdefault(key_of(deal, level, as_of_ms - 1, roster), []).append(deal)
     return parts

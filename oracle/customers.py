@@ -12,13 +12,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
-from oracle.levels import Placed, key_of
+from oracle.currencies import MINOR_DIGITS
+from oracle.levels import NO_ROSTER, Placed, Roster, key_of
 from oracle.records import Record
+from oracle.reference import Reference
 from oracle.windows import Floor, Span, instant_of
 
 Numbers = dict[tuple[str, float | None], Fraction | None]
 NINETY_DAYS_MS = 90 * 24 * 3_600_000
-MINOR_DIGITS: Mapping[str, int] = {"USD": 2, "EUR": 2, "BRL": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
 
 class WonDeal(Placed, Protocol):
@@ -109,9 +110,13 @@ def customers_of(accounts: Mapping[str, Record], deals: Iterable[WonDeal]) -> li
     """Return every account that survived, with the purchases of all that were merged into it."""
 
     def survivor(account: str) -> str:
-        while account in accounts and accounts[account].get("merged_into") is not None:
+        path: list[str] = []
+        while account not in path:
+            path.append(account)
+            if account not in accounts or not accounts[account].text("merged_into"):
+                return account
             account = accounts[account].text("merged_into")
-        return account
+        return min(path[path.index(account) :])  # of accounts merged in a circle the least is left
 
     customers: dict[str, Customer] = {}
     for deal in deals:
@@ -174,11 +179,11 @@ def feedback_of(record: Record) -> Feedback | None:
     return Feedback(*who, kind, exact, scale, received_ms, record.text("region"))
 
 
-def spend_of(record: Record, floor: Floor) -> Iterator[SpendOfDay]:
+def spend_of(record: Record, floor: Floor, known: Reference) -> Iterator[SpendOfDay]:
     """Spread the amount over its days; what does not divide goes to the first ones, a unit each."""
     currency = record.text("currency") or floor.currency
     amount = record.get("amount")
-    if amount is None or currency != floor.currency:
+    if amount is None:
         return
     unit = 10 ** MINOR_DIGITS[currency]
     units = round(Fraction(Decimal(str(amount))) * unit)
@@ -194,7 +199,8 @@ def spend_of(record: Record, floor: Floor) -> Iterator[SpendOfDay]:
     for number, time_ms in enumerate(times_ms):
         each = units // len(times_ms) + (1 if number < units % len(times_ms) else 0)
         place = record.text("source"), record.text("region")
-        yield SpendOfDay(record.text("rep_id"), record.text("team_id"), time_ms, Fraction(each, unit), *place)
+        worth = Fraction(each, unit) * (known.rate(currency, time_ms, floor) or 0)
+        yield SpendOfDay(record.text("rep_id"), record.text("team_id"), time_ms, worth, *place)
 
 
 def _day(value: object) -> date | None:
@@ -219,6 +225,8 @@ class Tally:
     expansion: Fraction = Fraction(0)
     at_start: int = 0
     retained: int = 0
+    changed: set[str] = field(default_factory=set)
+    """Accounts that began or left in the span."""
     won: int = 0
     revenue: Fraction = Fraction(0)
     with_cost: Fraction = Fraction(0)
@@ -232,12 +240,14 @@ class CustomerBooks:
     customers: list[Customer] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     spend: list[SpendOfDay] = field(default_factory=list)
+    roster: Roster = NO_ROSTER
 
 
 def keys_of(books: CustomerBooks, level: str) -> set[str]:
-    known = [customer for customer in books.customers if customer.from_ms is not None]
-    owned: list[Placed] = [*known, *books.feedback, *books.spend]
-    return {key_of(each, level) for each in owned}
+    known = [(each, each.from_ms) for each in books.customers if each.from_ms is not None]
+    owned: list[tuple[Placed, int]] = [*known, *((each, each.time_ms) for each in books.feedback)]
+    owned += [(each, each.time_ms) for each in books.spend]
+    return {key_of(each, level, time_ms, books.roster) for each, time_ms in owned}
 
 
 def tallies(
@@ -245,13 +255,11 @@ def tallies(
 ) -> defaultdict[str, Tally]:
     found: defaultdict[str, Tally] = defaultdict(Tally)
     for customer in books.customers:
-        _tally_purchases(customer, found, level, span)
-        tally = found[key_of(customer, level)]
-        tally.at_start += customer.is_active(span.start_ms)
-        tally.retained += customer.is_active(span.start_ms) and customer.is_active(span.end_ms)
+        _tally_purchases(customer, found, level, span, books.roster)
+        _tally_stay(customer, found, level, span, books.roster)
     for deal in deals:
         if deal.status == "won" and span.holds(when(deal)):
-            tally = found[key_of(deal, level)]
+            tally = found[key_of(deal, level, when(deal), books.roster)]
             tally.won += 1
             tally.revenue += deal.amount
             if deal.cost is not None:
@@ -259,18 +267,45 @@ def tallies(
                 tally.cost += deal.cost
     for spend in books.spend:
         if span.holds(spend.time_ms):
-            found[key_of(spend, level)].spend += spend.amount
+            found[key_of(spend, level, spend.time_ms, books.roster)].spend += spend.amount
     for answer in books.feedback:
         if span.holds(answer.time_ms):
-            found[key_of(answer, level)].answers[answer.kind].append(answer)
+            key = key_of(answer, level, answer.time_ms, books.roster)
+            found[key].answers[answer.kind].append(answer)
+    for tally in found.values():
+        tally.retained -= len(tally.changed)
     return found
 
 
-def _tally_purchases(customer: Customer, found: defaultdict[str, Tally], level: str, span: Span) -> None:
+def _tally_stay(
+    customer: Customer, found: defaultdict[str, Tally], level: str, span: Span, roster: Roster
+) -> None:
+    """Count who was there at the start and who stayed: of those active at the end here, who did not begin
+    in between here; and who left in between here."""
+    if customer.is_active(span.end_ms):
+        tally = found[key_of(customer, level, span.end_ms - 1, roster)]
+        tally.at_start += 1
+        tally.retained += 1
+    if customer.from_ms is None:
+        return
+    if span.holds(customer.from_ms):
+        tally = found[key_of(customer, level, customer.from_ms, roster)]
+        tally.at_start -= 1
+        tally.changed.add(customer.id)
+    if customer.churned_ms is not None and span.holds(customer.churned_ms):
+        tally = found[key_of(customer, level, customer.churned_ms, roster)]
+        tally.at_start += 1
+        tally.retained += 1
+        tally.changed.add(customer.id)
+
+
+def _tally_purchases(
+    customer: Customer, found: defaultdict[str, Tally], level: str, span: Span, roster: Roster
+) -> None:
     for number, deal in enumerate(customer.purchases):
         if not span.holds(when(deal)):
             continue
-        tally = found[key_of(deal, level)]
+        tally = found[key_of(deal, level, when(deal), roster)]
         tally.buyers.add(customer.id)
         if number == 0:
             tally.new += 1
@@ -380,7 +415,7 @@ def present_numbers(books: CustomerBooks, level: str, as_of_ms: int) -> dict[str
     active: defaultdict[str, int] = defaultdict(int)
     products: defaultdict[str, int] = defaultdict(int)
     for customer in books.customers:
-        key = key_of(customer, level)
+        key = key_of(customer, level, as_of_ms - 1, books.roster)
         active[key] += customer.is_active(as_of_ms)
         if customer.is_active(as_of_ms):
             products[key] += customer.products(as_of_ms)

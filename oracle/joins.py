@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import cache, cached_property
 
 from oracle.activities import Activity
+from oracle.levels import Here, Moments
 from oracle.quantiles import exact_quantile, quantile_error
 from oracle.records import Record
 from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
@@ -86,6 +87,15 @@ class LeadStory:
     """When the first of its deals was won."""
     attempts_ms: tuple[int, ...]
     floor: Floor = field(repr=False)
+    here: Here = None
+
+    @property
+    def moments(self) -> Moments:
+        return {"created": self.created_ms, "reached": self.reached_ms, "decided": self.decided_ms}
+
+    def at(self, moment: str) -> int | None:
+        """Return a moment if it counts here."""
+        return self.moments[moment] if self.here is None or moment in self.here else None
 
     @cached_property
     def reached_ms(self) -> int | None:
@@ -126,10 +136,11 @@ def _ratio(numerator: int, denominator: int) -> Fraction | None:
 
 
 def lead_story_numbers(stories: Sequence[LeadStory], span: Span, error_name: str) -> Numbers:
-    created = [story for story in stories if story.created_ms is not None and span.holds(story.created_ms)]
+    def among(moment: str) -> list[LeadStory]:
+        return [each for each in stories if (at_ms := each.at(moment)) is not None and span.holds(at_ms)]
+
+    created, reached, decided = among("created"), among("reached"), among("decided")
     won = sum(story.won_ms is not None and story.won_ms < span.end_ms for story in created)
-    reached = [story for story in stories if story.reached_ms is not None and span.holds(story.reached_ms)]
-    decided = [story for story in stories if story.decided_ms is not None and span.holds(story.decided_ms)]
     in_time = sum(story.in_time for story in decided)
     numbers: Numbers = {
         ("leads_created_won", None): Fraction(won),
@@ -160,8 +171,16 @@ class DealStory:
     """Every time and stage ever told, oldest first."""
 
 
-def story_of_deal(deal_id: str, record: Record, activities: Sequence[Activity]) -> DealStory:
-    own = [each for each in activities if each.deal == deal_id and each.completed_ms is not None]
+def work_by_deal(activities: Iterable[Activity]) -> dict[str, list[Activity]]:
+    found: dict[str, list[Activity]] = {}
+    for activity in activities:
+        if activity.completed_ms is not None:
+            found.setdefault(activity.deal, []).append(activity)
+    return found
+
+
+def story_of_deal(record: Record, own: Sequence[Activity]) -> DealStory:
+    """Return the story; `own` is what was completed for the deal."""
     writes = sorted(record.writes.get("stage", ()), key=lambda write: (write.time_ms, write.event_id))
     told = [(write.time_ms, "" if write.value is None else str(write.value)) for write in writes]
     return DealStory(

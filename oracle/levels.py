@@ -1,9 +1,10 @@
-"""A record and a level in, the key it counts for out; and which KPIs are not told at which level.
+"""A record, a level and a time in, the key it counts for out; and which KPIs are not told at which level.
 
 Written from the sentences that define the levels; shares no line with the product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 NOBODY = "unassigned"
@@ -28,8 +29,53 @@ class Placed(Protocol):
     def region(self) -> str: ...
 
 
-def key_of(member: Placed, level: str) -> str:
-    return "" if level == "floor" else str(getattr(member, level)) or NOBODY
+@dataclass(frozen=True)
+class Spell:
+    """A rep's team and region over [start, end)."""
+
+    team: str
+    region: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Roster:
+    spells: Mapping[str, Sequence[Spell]] = field(default_factory=dict)
+
+    def at(self, rep: str, time_ms: int) -> Spell | None:
+        held = [each for each in self.spells.get(rep, ()) if each.start_ms <= time_ms < each.end_ms]
+        return held[0] if held else None
+
+
+NO_ROSTER = Roster()
+
+
+def key_of(member: Placed, level: str, time_ms: int = 0, roster: Roster = NO_ROSTER) -> str:
+    """Return what the record says itself, else the team or region its rep was in at that time."""
+    if level == "floor":
+        return ""
+    own = str(getattr(member, level))
+    if not own and level in ("team", "region"):
+        spell = roster.at(member.rep, time_ms)
+        own = "" if spell is None else spell.team if level == "team" else spell.region
+    return own or NOBODY
+
+
+Moments = Mapping[str, int | None]
+Here = frozenset[str] | None
+"""Which of a record's moments count for a key; None is all of them."""
+
+
+def places_of(member: Placed, moments: Moments, level: str, roster: Roster) -> Mapping[str, Here]:
+    """Return the keys a record counts for, and which of its moments count for each."""
+    if level not in ("team", "region") or member.rep not in roster.spells or getattr(member, level):
+        return {key_of(member, level): None}
+    found: dict[str, set[str]] = {}
+    for name, time_ms in moments.items():
+        if time_ms is not None:
+            found.setdefault(key_of(member, level, time_ms, roster), set()).add(name)
+    return {key: frozenset(names) for key, names in found.items()}
 
 
 def product_of(products: Sequence[str]) -> str:

@@ -6,17 +6,19 @@ plain loops and answers in exact fractions. Money is in major units, durations a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
 from oracle.activities import activity_numbers
-from oracle.books import Books, Deal, Lead, books_of, split
+from oracle.books import Books, Deal, Lead, books_of, split, split_now
 from oracle.customers import keys_of, lifetimes, ninety_days_to, present_numbers, tallies
 from oracle.customers import numbers_of as customer_numbers
 from oracle.joins import StageEntry, is_stalled, lead_story_numbers, stage_numbers
 from oracle.levels import CARRIED, LEVELS, is_told
-from oracle.people import growth, pair_a_year_before, people_numbers, velocity, velocity_error
+from oracle.people import Presence, growth, pair_a_year_before, velocity, velocity_error
 from oracle.quantiles import exact_quantile, quantile_error
+from oracle.reference import Reference
 from oracle.windows import WINDOWS, Floor, Span, WindowPair, window_pair
 
 __all__ = ["CARRIED", "LEVELS", "WINDOWS", "Answer", "Books", "Deal", "Lead", "Sample", "answers", "books_of"]
@@ -59,9 +61,9 @@ def _ratio(numerator: Fraction | int, denominator: Fraction | int) -> Fraction |
 
 
 def deal_numbers(deals: Sequence[Deal], span: Span) -> Numbers:
-    won = [deal for deal in deals if deal.status == "won" and _in(span, deal.closed_ms)]
-    lost = [deal for deal in deals if deal.status == "lost" and _in(span, deal.closed_ms)]
-    created = [deal for deal in deals if _in(span, deal.created_ms)]
+    won = [deal for deal in deals if deal.status == "won" and _in(span, deal.at("closed"))]
+    lost = [deal for deal in deals if deal.status == "lost" and _in(span, deal.at("closed"))]
+    created = [deal for deal in deals if _in(span, deal.at("created"))]
     revenue = sum((deal.amount for deal in won), Fraction(0))
     lost_amount = sum((deal.amount for deal in lost), Fraction(0))
     calls = sum(deal.story.calls for deal in won + lost)
@@ -110,12 +112,12 @@ def _won_by(deal: Deal, end_ms: int) -> bool:
 
 
 def lead_numbers(leads: Sequence[Lead], span: Span) -> Numbers:
-    created = sum(_in(span, lead.created_ms) for lead in leads)
-    converted = sum(_in(span, lead.converted_ms) for lead in leads)
-    soon = sum(_in(span, lead.created_ms) and converted_soon(lead, span.end_ms) for lead in leads)
+    created = sum(_in(span, lead.at("created")) for lead in leads)
+    converted = sum(_in(span, lead.at("converted")) for lead in leads)
+    soon = sum(_in(span, lead.at("created")) and converted_soon(lead, span.end_ms) for lead in leads)
     return {
         ("leads_created", None): Fraction(created),
-        ("leads_qualified", None): Fraction(sum(_in(span, lead.qualified_ms) for lead in leads)),
+        ("leads_qualified", None): Fraction(sum(_in(span, lead.at("qualified")) for lead in leads)),
         ("leads_converted", None): Fraction(converted),
         ("lead_conversion_period", None): _ratio(converted, created),
         ("leads_created_converted", None): Fraction(soon),
@@ -170,8 +172,14 @@ def within(books: Books, span: Span) -> Books:
     """Return what has any of its times in the span; the rest cannot count in it."""
     return Books(
         [deal for deal in books.deals if _in(span, deal.created_ms) or _in(span, deal.closed_ms)],
-        [lead for lead in books.leads if any(_in(span, each) for each in lead.moments)],
-        [activity for activity in books.activities if any(_in(span, each) for each in activity.moments)],
+        [lead for lead in books.leads if any(_in(span, each) for each in lead.moments.values())],
+        [
+            activity
+            for activity in books.activities
+            if any(_in(span, each) for each in activity.moments.values())
+        ],
+        books.customers,
+        books.known,
     )
 
 
@@ -190,34 +198,42 @@ NOTHING = numbers_by_key(Books(), "floor", NEVER)[""]
 def people_answers(
     books: Books, as_of_ms: int, floor: Floor, windows: Sequence[str], levels: Sequence[str]
 ) -> dict[Sample, Answer]:
-    """Return what looks at business days, or at another window than the one asked for."""
+    """Return what looks at the roster, at business days, or at another window than the one asked for."""
     result: dict[Sample, Answer] = {}
     last_90_days = window_pair("90d", as_of_ms, floor).now
     pairs = {w: (window_pair(w, as_of_ms, floor), pair_a_year_before(w, as_of_ms, floor)) for w in windows}
+    presence = Presence(books.known, floor)
+    now_open = open_deals(books.deals, as_of_ms)
     for level in levels:
-        for key, part in split(books, level).items():
-            completed = [(activity.rep, activity.completed_ms) for activity in part.activities]
+        of_now = split_now(now_open, level, as_of_ms, books.customers.roster)
+        parts = split(books, level)
+        for key in {*parts, *presence.keys(level), *of_now}:
+            part = parts.get(key, Books())
+            completed = [(each.rep, each.at("completed"), each.kind) for each in part.activities]
             for window, (pair, then) in pairs.items():
                 both = []
                 for span, before in ((pair.now, then.now), (pair.previous, then.previous)):
-                    own, old = (_average_deal_size(part.deals, each) for each in (span, before))
-                    numbers = people_numbers(completed, span, floor)
+                    revenue, own = _revenue_and_average(part.deals, span)
+                    numbers = presence.numbers(completed, revenue, level, key, span)
+                    old = _revenue_and_average(part.deals, before)[1]
                     both.append(numbers | {"average_deal_size_growth": growth(own, old)})
                 for kpi, value in both[0].items():
                     result[Sample(kpi, level, key, window)] = Answer(value, both[1][kpi])
-            result |= _velocity_answers(part.deals, level, key, as_of_ms, last_90_days)
+            still_open = len(of_now.get(key, ()))
+            result |= _velocity_answers(part.deals, still_open, level, key, last_90_days)
     return result
 
 
-def _average_deal_size(deals: Sequence[Deal], span: Span) -> Fraction | None:
-    amounts = [deal.amount for deal in deals if deal.status == "won" and _in(span, deal.closed_ms)]
-    return _ratio(sum(amounts, Fraction(0)), len(amounts))
+def _revenue_and_average(deals: Sequence[Deal], span: Span) -> tuple[Fraction, Fraction | None]:
+    amounts = [deal.amount for deal in deals if deal.status == "won" and _in(span, deal.at("closed"))]
+    revenue = sum(amounts, Fraction(0))
+    return revenue, _ratio(revenue, len(amounts))
 
 
 def _velocity_answers(
-    deals: Sequence[Deal], level: str, key: str, as_of_ms: int, last_90_days: Span
+    deals: Sequence[Deal], still_open: int, level: str, key: str, last_90_days: Span
 ) -> dict[Sample, Answer]:
-    of_90_days, still_open = deal_numbers(deals, last_90_days), len(open_deals(deals, as_of_ms))
+    of_90_days = deal_numbers(deals, last_90_days)
     cycle = of_90_days["sales_cycle", 0.5]
     speed = velocity(still_open, of_90_days["win_rate", None], of_90_days["average_deal_size", None], cycle)
     error = velocity_error(speed, cycle, of_90_days[ERROR_OF_QUANTILE["sales_cycle"], 0.5])
@@ -299,16 +315,26 @@ def _stage_answers(books: Books, pairs: Mapping[str, WindowPair]) -> dict[Sample
     return result
 
 
+NO_CUSTOMERS: Numbers = {("active_customers", None): Fraction(0), ("products_per_customer", None): None}
+
+
 def _present_answers(
     books: Books, as_of_ms: int, floor: Floor, keys: Mapping[str, Sequence[str]]
 ) -> dict[Sample, Answer]:
     result: dict[Sample, Answer] = {}
-    still_open = Books(open_deals(books.deals, as_of_ms))
+    still_open = [_valued(deal, books.known, as_of_ms, floor) for deal in open_deals(books.deals, as_of_ms)]
     for level in keys:
-        parts = split(still_open, level)
+        parts = split_now(still_open, level, as_of_ms, books.customers.roster)
         present = present_numbers(books.customers, level, as_of_ms) if level != "stage" else {}
-        for key in keys[level]:
-            numbers = open_numbers(parts.get(key, Books()).deals, as_of_ms, floor) | present.get(key, {})
+        without = NO_CUSTOMERS if level != "stage" else {}
+        for key in {*keys[level], *parts, *present}:
+            numbers = open_numbers(parts.get(key, ()), as_of_ms, floor) | present.get(key, without)
             for (kpi, _), value in numbers.items():
                 result[Sample(kpi, level, key, "")] = Answer(value, None)
     return result
+
+
+def _valued(deal: Deal, known: Reference, as_of_ms: int, floor: Floor) -> Deal:
+    """Value what is open as a balance is: at the rate that is valid at the instant."""
+    rate = known.rate(deal.currency or floor.currency, as_of_ms - 1, floor) or Fraction(0)
+    return replace(deal, amount=deal.own_amount * rate)

@@ -1,16 +1,20 @@
-"""Work per rep and business day, growth and velocity, the slow, obvious way. Without a roster.
+"""What is said per rep and business day, growth and velocity, the slow, obvious way.
 
 Written from the sentences of the KPIs; shares no line with the product.
 """
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 
+from oracle.levels import NOBODY, Spell
+from oracle.reference import Books as Facts
+from oracle.reference import Reference
 from oracle.windows import WEEKDAYS, Floor, Span, WindowPair, instant_of, local_of, window_pair
 
-Completed = Iterable[tuple[str, int | None]]
-"""Rep and time of completed activities."""
+Completed = Sequence[tuple[str, int | None, str]]
+"""Rep, time and kind of completed activities."""
 
 
 def business_days(span: Span, floor: Floor) -> Fraction:
@@ -28,14 +32,83 @@ def business_days(span: Span, floor: Floor) -> Fraction:
     return total
 
 
-def _midnight(day: datetime | object, floor: Floor) -> int:
-    return instant_of(datetime.fromisoformat(f"{day}T00:00"), floor)
+@cache
+def _midnight_in(day: date, zone: str) -> int:
+    return instant_of(datetime.fromisoformat(f"{day}T00:00"), Floor(zone=zone))
 
 
-def people_numbers(completed: Completed, span: Span, floor: Floor) -> dict[str, Fraction | None]:
-    done = [rep for rep, time_ms in completed if time_ms is not None and span.holds(time_ms)]
-    days = len({rep for rep in done if rep}) * business_days(span, floor) if any(done) else Fraction(0)
-    return {"rep_days": days, "activities_per_rep_day": len(done) / days if days else None}
+def _midnight(day: date, floor: Floor) -> int:
+    return _midnight_in(day, floor.zone)
+
+
+_ROSTERED = ("floor", "team", "rep", "region")
+
+
+class Presence:
+    """Who was there when: as the roster says; without one, who did something in the span."""
+
+    def __init__(self, known: Reference, floor: Floor) -> None:
+        self._known, self._floor = known, floor
+        self._spells = [(rep, each) for rep, own in known.placed(floor).spells.items() for each in own]
+        self._days_of: dict[Span, Fraction] = {}
+        self._market_of: dict[Span, Fraction | None] = {}
+
+    def keys(self, level: str) -> set[str]:
+        if level not in _ROSTERED:
+            return set()
+        return {_place(rep, spell, level) for rep, spell in self._spells}
+
+    def numbers(
+        self, completed: Completed, revenue: Fraction, level: str, key: str, span: Span
+    ) -> dict[str, Fraction | None]:
+        done = [
+            (rep, kind) for rep, time_ms, kind in completed if time_ms is not None and span.holds(time_ms)
+        ]
+        found: dict[str, Fraction | None] = {}
+        if level not in _ROSTERED:
+            return found
+        own = [each for rep, each in self._spells if _place(rep, each, level) == key]
+        overlaps = [
+            Span(start_ms, end_ms)
+            for each in own
+            if (start_ms := max(each.start_ms, span.start_ms)) < (end_ms := min(each.end_ms, span.end_ms))
+        ]
+        if self._spells:
+            days = sum((self._days(each) for each in overlaps), Fraction(0))
+        else:
+            reps_seen = {rep for rep, _ in done if rep}
+            days = len(reps_seen) * self._days(span) if reps_seen else Fraction(0)
+        found |= {"rep_days": days, "activities_per_rep_day": len(done) / days if days else None}
+        if level in ("floor", "team", "region"):
+            length = span.end_ms - span.start_ms
+            there = sum(each.end_ms - each.start_ms for each in overlaps)
+            reps = Fraction(there, length) if length else None
+            trainings = sum(kind == "training" for _, kind in done)
+            found["reps_on_roster"] = reps
+            found["revenue_per_rep"] = revenue / reps if reps else None
+            found["training_rate"] = trainings / reps if reps else None
+        if level == "floor":
+            market = self._market(span)
+            found |= {"market": market, "market_share": revenue / market if market else None}
+        return found
+
+    def _days(self, span: Span) -> Fraction:
+        if span not in self._days_of:
+            self._days_of[span] = business_days(span, self._floor)
+        return self._days_of[span]
+
+    def _market(self, span: Span) -> Fraction | None:
+        if not self._known.markets:
+            return None
+        if span not in self._market_of:
+            self._market_of[span] = Facts((), self._known, self._floor).market(span)
+        return self._market_of[span]
+
+
+def _place(rep: str, spell: Spell, level: str) -> str:
+    if level == "floor":
+        return ""
+    return {"rep": rep, "team": spell.team, "region": spell.region}[level] or NOBODY
 
 
 def growth(now: Fraction | None, before: Fraction | None) -> Fraction | None:

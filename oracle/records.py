@@ -23,9 +23,10 @@ class Record:
 
     writes: dict[str, list[Write]] = field(default_factory=dict)
     first_ms: int | None = None
+    last_ms: int | None = None
 
     def newest(self, name: str) -> Write | None:
-        return max(self.writes.get(name, ()), key=lambda write: (write.time_ms, write.event_id), default=None)
+        return max(self.writes.get(name, ()), key=_rank, default=None)
 
     def get(self, name: str) -> object:
         write = self.newest(name)
@@ -43,13 +44,18 @@ class Record:
         return value
 
 
+def _rank(write: Write) -> tuple[int, str, bool, str]:
+    """Order writes; of two of one event's id and time, which nobody should send, the greater text counts."""
+    return write.time_ms, write.event_id, write.value is not None, str(write.value)
+
+
 def milliseconds(rfc3339: str) -> int:
     moment = datetime.fromisoformat(rfc3339)
     assert moment.tzinfo is not None, rfc3339
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-def _meaning(kind: str, verb: str, data: Mapping[str, object], time_ms: int) -> dict[str, object]:
+def meaning(kind: str, verb: str, data: Mapping[str, object], time_ms: int) -> dict[str, object]:
     """Return what an event of this type writes beside or instead of its data fields."""
     given = dict(data)
     match kind, verb:
@@ -87,9 +93,15 @@ def records_of(events: Iterable[CloudEvent]) -> dict[tuple[str, str], Record]:
         _, kind, verb = str(event["type"]).split(".")
         data = event["data"]
         assert isinstance(data, Mapping)
-        time_ms = milliseconds(str(event["time"]))
+        time = event["time"]
+        time_ms = time if isinstance(time, int) else milliseconds(str(time))
         record = records.setdefault((kind, str(data[f"{kind}_id"])), Record())
         record.first_ms = time_ms if record.first_ms is None else min(record.first_ms, time_ms)
-        for name, value in _meaning(kind, verb, data, time_ms).items():
+        for name, value in meaning(kind, verb, data, time_ms).items():
             record.writes.setdefault(name, []).append(Write(time_ms, str(event["id"]), value))
     return records
+
+
+def instants(record: Record) -> dict[str, object]:
+    """Return what holds of an activity's plan and its completion."""
+    return {name: record.get(name) for name in ("kind", "completed_at", "due_at", "scheduled_at")}

@@ -4,15 +4,17 @@ Written from the sentences of the KPIs; shares no line with the product. Facts c
 answers are exact fractions of major units. Dates are the floor's local days.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+from oracle.levels import Roster, Spell
+from oracle.periods import days_of
 from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
-FOR_EVER_MS = 1 << 42
+FOR_EVER_MS = 1 << 43
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,32 @@ class Reference:
     rates: list[tuple[str, date, Decimal]] = field(default_factory=list)
     roster: list[RosterEntry] = field(default_factory=list)
     chances: dict[str, float] = field(default_factory=dict)
-    markets: list[tuple[date, date, Decimal]] = field(default_factory=list)
+    markets: list[tuple[date, date, Decimal | Fraction]] = field(default_factory=list)
+
+    def rate(self, currency: str, time_ms: int, floor: Floor) -> Fraction | None:
+        """Return the rate of the latest record whose first day has begun by then."""
+        if currency == floor.currency:
+            return Fraction(1)
+        since_of = [(since, rate) for code, since, rate in self.rates if code == currency]
+        if not since_of:
+            return None
+        day = day_of(time_ms, floor)
+        valid = [each for each in since_of if each[0] <= day]
+        return Fraction(max(valid)[1]) if valid else None
+
+    def placed(self, floor: Floor) -> Roster:
+        """Return where each rep was when. Of two spells that overlap the one that begins first stands."""
+        spells: dict[str, list[Spell]] = {}
+        for entry in sorted(self.roster, key=lambda each: (each.rep, each.first or date.min)):
+            start_ms = -FOR_EVER_MS if entry.first is None else midnight(entry.first, floor)
+            end_ms = FOR_EVER_MS if entry.after is None else midnight(entry.after, floor)
+            own = spells.setdefault(entry.rep, [])
+            if not own or own[-1].end_ms <= start_ms:
+                own.append(Spell(entry.team, entry.region, start_ms, end_ms))
+        return Roster(spells)
+
+
+NOTHING_KNOWN = Reference()
 
 
 def day_of(time_ms: int, floor: Floor) -> date:
@@ -64,13 +91,7 @@ class Books:
 
     def rate(self, currency: str, time_ms: int) -> Fraction | None:
         """Return the rate of the latest record whose first day has begun by then."""
-        if currency == self.floor.currency:
-            return Fraction(1)
-        day = day_of(time_ms, self.floor)
-        valid = [
-            (since, rate) for code, since, rate in self.reference.rates if code == currency and since <= day
-        ]
-        return Fraction(max(valid)[1]) if valid else None
+        return self.reference.rate(currency, time_ms, self.floor)
 
     def entry(self, rep: str, time_ms: int) -> RosterEntry | None:
         day = day_of(time_ms, self.floor)
@@ -202,3 +223,45 @@ class Books:
             length = midnight(after, self.floor) - midnight(first, self.floor)
             total += Fraction(size) * part / length
         return total or None
+
+
+# ---- from records ---------------------------------------------------------------------------------
+
+
+def reference_of(records: Iterable[Mapping[str, object]], floor: Floor, year_named_by: str) -> Reference:
+    """Return what the records say, each the newest of its id; one whose value is null is withdrawn."""
+    known = Reference()
+    chances: dict[str, tuple[str, float]] = {}
+    markets: list[Mapping[str, object]] = []
+    for record in records:
+        match record["form"]:
+            case "rate.set" if isinstance(record["rate"], Decimal):
+                first = date.fromisoformat(str(record["valid_from"]))
+                known.rates.append((str(record["currency"]), first, record["rate"]))
+            case "rep.updated":
+                days = [_optional_day(record.get(name)) for name in ("active_from", "active_to")]
+                where = [str(record.get(name) or "") for name in ("team_id", "region")]
+                known.roster.append(RosterEntry(str(record["rep_id"]), where[0], where[1], *days))
+            case "stage.set" if isinstance(record.get("probability"), float):
+                stage, pipeline = str(record["stage"]), str(record.get("pipeline") or "")
+                own = (pipeline, float(str(record["probability"])))
+                chances[stage] = min(chances.get(stage, own), own)
+            case "market.set" if isinstance(record["value"], Decimal):
+                markets.append(record)
+    known.chances = {stage: chance for stage, (_, chance) in chances.items()}
+    for record in markets:
+        try:
+            days_of_it = days_of(str(record["period"]), floor, year_named_by)
+        except (ValueError, OverflowError):
+            continue
+        if not days_of_it:
+            continue
+        first, after = days_of_it[0], days_of_it[-1] + timedelta(days=1)
+        rate = known.rate(str(record.get("currency") or floor.currency), midnight(first, floor), floor)
+        if rate is not None:
+            known.markets.append((first, after, Fraction(Decimal(str(record["value"]))) * rate))
+    return known
+
+
+def _optional_day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
 
+from oracle import periods
 from oracle.joins import local_midnight
 from oracle.levels import NOBODY, key_of
 from oracle.numbers import Books, Deal, numbers_by_key, open_deals, within
+from oracle.periods import later
 from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 SUMS = frozenset(("revenue", "deals_won", "deals_lost", "deals_created", "calls", "activities", "talk_time"))
@@ -47,38 +49,7 @@ Figures = dict[str, Fraction]
 
 
 def days_of(period: str, floor: Floor, custom: Custom) -> list[date]:
-    if "/" in period:
-        first, after = (date.fromisoformat(part) for part in period.split("/"))
-        return _days(first, after)
-    year, _, rest = period.partition("-")
-    if rest.startswith("W"):
-        thursday = date.fromisocalendar(int(year), int(rest[1:]), 4)
-        first = thursday
-        while WEEKDAYS[first.weekday()] != floor.week_start:
-            first -= timedelta(days=1)
-        return _days(first, first + timedelta(days=7))
-    if rest and not rest.startswith("Q"):
-        first = date(int(year), int(rest), 1)
-        return _days(first, _later(first, 1))
-    starts_before = custom.year_named_by == "end" and floor.fiscal_year_start_month != 1
-    first = date(int(year) - (1 if starts_before else 0), floor.fiscal_year_start_month, 1)
-    if not rest:
-        return _days(first, _later(first, 12))
-    first = _later(first, 3 * (int(rest[1:]) - 1))
-    return _days(first, _later(first, 3))
-
-
-def _days(first: date, after: date) -> list[date]:
-    return [first + timedelta(days=number) for number in range((after - first).days)]
-
-
-def _later(day: date, months: int) -> date:
-    """Return the same day of a later month, or the first day after a month that is too short."""
-    count = day.year * 12 + day.month - 1 + months
-    try:
-        return date(count // 12, count % 12 + 1, day.day)
-    except ValueError:
-        return _later(date(count // 12, count % 12 + 1, 1), 1)
+    return periods.days_of(period, floor, custom.year_named_by)
 
 
 def _weight(day: date, floor: Floor, custom: Custom) -> Fraction:
@@ -97,7 +68,7 @@ def _ramp(day: date, goal: Goal, custom: Custom) -> Fraction:
     if day < began:
         return Fraction(0)
     over = 0
-    while over < custom.ramp_months and _later(began, over + 1) <= day:
+    while over < custom.ramp_months and later(began, over + 1) <= day:
         over += 1
     return Fraction(over + 1, custom.ramp_months + 1)
 
