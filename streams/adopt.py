@@ -22,6 +22,8 @@ from streams.logs import fields
 from streams.metrics_role import open_store
 from streams.settings import KafkaSettings, Settings
 from streams.stores.base import Commit, ForeignState, Outcome, SlotStore, StoreUnavailable
+from streams.stores.known_topics import KnownTopics
+from streams.topic_ids import topic_ids
 from streams.topics import SOURCES
 
 log = logging.getLogger(__name__)
@@ -50,16 +52,21 @@ async def adopt(settings: Settings, topic: str) -> Adopted:
         slots = (await describe_topics(settings)).get(topic, 0)
         if not slots:
             raise AdoptFailed(f"{topic} is not there; `salesfloor topics create` makes it")
-        first = await _first_offsets(settings.kafka, topic, slots)
+        first, ids = await _ask(settings.kafka, topic, slots)
     except (KafkaError, OSError) as error:
         raise AdoptFailed(f"Kafka at {settings.kafka.bootstrap} failed ({meaning_of(error)})") from error
     store = open_store(settings)
+    known = KnownTopics(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
     try:
-        return await set_back(store, topic, first)
+        adopted = await set_back(store, topic, first)
+        # Last: were it the first, a worker would go on from where the old topic was read to.
+        await known.accept(ids)
+        return adopted
     except (StoreUnavailable, ForeignState) as error:
         raise AdoptFailed(str(error)) from error
     finally:
         await store.close()
+        await known.close()
 
 
 async def set_back(store: SlotStore, topic: str, first: Mapping[int, int]) -> Adopted:
@@ -86,11 +93,13 @@ async def _set_back_one(store: SlotStore, slot: int, topic: str, offset: int) ->
     raise AdoptFailed(f"slot {slot} changes hands again and again; wait until the workers are settled")
 
 
-async def _first_offsets(kafka: KafkaSettings, topic: str, slots: int) -> dict[int, int]:
+async def _ask(kafka: KafkaSettings, topic: str, slots: int) -> tuple[dict[int, int], dict[str, str]]:
+    """Return where each partition begins, and the topic's id if it has one."""
     consumer = AIOKafkaConsumer(**client_options(kafka, client_id="salesfloor-adopt"), group_id=None)
     await consumer.start()
     try:
         found = await consumer.beginning_offsets([TopicPartition(topic, slot) for slot in range(slots)])
+        ids = await topic_ids(consumer._client, (topic,))
     finally:
         await consumer.stop()
-    return {partition.partition: offset for partition, offset in found.items()}
+    return {partition.partition: offset for partition, offset in found.items()}, ids

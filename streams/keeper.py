@@ -18,7 +18,7 @@ from streams.clock import Clock
 from streams.logs import fields
 from streams.ownership import Phase, Step, TooManyReloads, Verdict, is_truncated, within_log
 from streams.rules import FoldRules
-from streams.slot import Offsets, Reader, Slot, WorkerCounts
+from streams.slot import Offsets, Reader, Slot, TopicMemory, WorkerCounts
 from streams.stores.base import Claim, ForeignState, Mark, SlotStore, StoreUnavailable
 from streams.table import Record, SlotTable
 
@@ -73,6 +73,7 @@ class Keeper:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a commit should not wait for its interval."""
     joined: bool = False
+    known_topics: TopicMemory | None = None
     slots_expected: int | None = None
     """Partitions of each topic when this worker started; None: not known."""
 
@@ -330,6 +331,14 @@ class Keeper:
             f"{topic}[{number}] ends at {end}, before {next_offset}, up to where it was folded: it was "
             f"truncated or made anew. Restore it, or `salesfloor topics adopt {topic}` keeps the numbers and "
             "reads it anew; `salesfloor rebuild` counts only what the topics hold now",
+        )
+
+    def stop_made_anew(self, slot: Slot, topics: Sequence[str]) -> None:
+        self.stop(
+            slot,
+            f"{' and '.join(topics)} made anew: Kafka knows it by another id than when it was folded. "
+            f"`salesfloor topics adopt {' '.join(topics)}` keeps the numbers and reads it from its start; "
+            "`salesfloor rebuild` counts only what the topics hold now",
         )
 
     def stop(self, slot: Slot, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Watches that the logs fit what was folded of them: where they end, and that reading goes on.
+"""Watches that the logs fit what was folded of them: which they are, where they end, that reading goes on.
 
 Comes in: the keeper's slots and what the last fetch answers said. Goes out: slots stopped, read again, moved
 past offsets that hold no record, or released. Folds nothing.
@@ -6,6 +6,7 @@ past offsets that hold no record, or released. Folds nothing.
 
 import logging
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.keeper import Keeper
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 TRUNCATION_SIGHTINGS = 3
 """A new partition leader may for a moment tell an older high watermark; a truncated log keeps telling it."""
+IDENTITY_LOOKS = 10
+"""Looks, a second apart, from one question for the topics' ids to the next."""
 STALL_SIGHTINGS = 5
 """Looks, a second apart, without a step of this partition or any other: its records got lost on the way."""
 STALL_SIGHTINGS_BUSY = 60
@@ -29,6 +32,9 @@ class LogWatch:
         self._keeper = keeper
         self._folded_to = 0
         """Sum of all next offsets at the last look: whether anything moved since."""
+        self._looks = 0
+        self._of_other_topics: set[int] = set()
+        """Slots stopped because a topic was made anew, whatever its log's end."""
 
     async def look(self, *, reading: bool) -> None:
         """Look at all slots; to be called once a second. Progress is expected only while `reading`."""
@@ -36,6 +42,9 @@ class LogWatch:
         if reader is None:
             return
         self._check_ends(reader)
+        if self._looks % IDENTITY_LOOKS == 0:
+            await self._check_identity(reader)
+        self._looks += 1
         if reading:
             await self._check_progress(reader)
         await self._check_stopped()
@@ -53,6 +62,30 @@ class LogWatch:
                 break
             else:
                 slot.behind_sightings = 0
+
+    async def _check_identity(self, reader: Reader) -> None:
+        """Stop slots one of whose topics was made anew. Its log may be longer by now than what was folded.
+
+        They are released when the new topic was accepted.
+        """
+        known = self._keeper.known_topics
+        if known is None:
+            return
+        try:
+            ids = await reader.topic_ids()
+            first = await known.first_seen(ids)
+        except (KafkaError, StoreUnavailable, TimeoutError):
+            return
+        anew = [topic for topic, topic_id in ids.items() if first[topic] != topic_id]
+        for slot in self._keeper.slots.values():
+            folded = [each for each in anew if slot.table is not None and slot.table.next_offset[each]]
+            if slot.owned_table is not None and folded:
+                self._keeper.stop_made_anew(slot, folded)
+                self._of_other_topics.add(slot.number)
+            elif not anew and slot.number in self._of_other_topics:
+                self._of_other_topics.discard(slot.number)
+                if slot.ownership.phase is Phase.STOPPED:
+                    self._keeper.release(slot)
 
     async def _check_progress(self, reader: Reader) -> None:
         """Fetch again where the log goes on and a slot does not.

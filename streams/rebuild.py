@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
+from msgspec.structs import replace
 
 from streams.admin import check_co_partitioning, describe_topics
 from streams.clock import Clock, SystemClock
@@ -41,9 +42,11 @@ from streams.stores.base import (
     StateStore,
     StoreUnavailable,
 )
+from streams.stores.known_topics import KnownTopics
 from streams.stores.redis import RedisStore
 from streams.switching import partitions_changed
 from streams.table import SlotTable
+from streams.topic_ids import topic_ids
 from streams.topics import SOURCES
 
 log = logging.getLogger(__name__)
@@ -98,6 +101,8 @@ class Reader(Protocol):
     async def at_end(self) -> bool:
         """Say whether everything there was when reading began has been read."""
 
+    async def topic_ids(self) -> dict[str, str]: ...
+
 
 async def rebuild(
     settings: Settings,
@@ -138,7 +143,9 @@ async def rebuild(
                     trimmed=trimmed,
                 )
                 shown = shown_of(settings, slots=slots, generation=generation)
-                return await work.run(shown, allow_missing=allow_missing)
+                report = await work.run(shown, allow_missing=allow_missing)
+                await _accept_topics(settings, reader)
+                return report
     except ForeignState as error:
         raise RebuildFailed(str(error)) from error
     except StoreUnavailable as error:
@@ -154,6 +161,15 @@ async def refuse_foreign_format(store: StateStore) -> None:
     shown = await store.shown()
     if shown is not None and shown.format != STORE_FORMAT:
         raise ForeignFormat(shown.format)
+
+
+async def _accept_topics(settings: Settings, reader: Reader) -> None:
+    """Take the topics as they are for those of the state, also if some were made anew since the last one."""
+    known = KnownTopics(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+    try:
+        await known.accept(await reader.topic_ids())
+    finally:
+        await known.close()
 
 
 @dataclass(slots=True)
@@ -239,6 +255,9 @@ class _Rebuild:
         before = await _patiently(self.live.shown)
         slots = range(shown.slots)
         old = [await _patiently(partial(self.live.active_generation, slot)) for slot in slots]
+        if before is not None and before.generation is None and len(set(old)) == 1:
+            # Until now "the one that owners write" was told; from here on that may be two.
+            await _patiently(partial(self.live.show, replace(before, generation=old[0])))
         for slot in slots:
             await _patiently(partial(self.live.activate, slot, self.generation))
             self.progress.slots_switched += 1
@@ -291,6 +310,10 @@ class _KafkaReader:
             if end is None or await self._consumer.position(partition) < end:
                 return False
         return True
+
+
+    async def topic_ids(self) -> dict[str, str]:
+        return await topic_ids(self._consumer._client, SOURCES)
 
 
 @asynccontextmanager

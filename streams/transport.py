@@ -24,6 +24,7 @@ from mode import Service
 from mode.threads import WorkerThread
 
 from streams.logs import FAUST_LOGGER, fields
+from streams.topic_ids import topic_ids
 from streams.topics import SOURCES
 
 log = logging.getLogger(__name__)
@@ -230,6 +231,10 @@ class BatchConsumer(driver.Consumer):
         consumer = self._thread._consumer
         coordinator = consumer._coordinator if consumer is not None else None
         return coordinator is not None and getattr(coordinator, "coordinator_id", None) is not None
+
+    async def topic_ids(self) -> dict[str, str]:
+        """Return the source topics' ids, as far as the brokers give some."""
+        return await self._in_thread(topic_ids(self._aiokafka._client, SOURCES))
 
     async def report_offsets(self, offsets: Offsets) -> None:
         """Commit offsets to Kafka, so that lag can be watched from outside. They are never read back."""

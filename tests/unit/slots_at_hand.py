@@ -57,6 +57,7 @@ class NotedReader:
     stable: Offsets = field(default_factory=dict)
     """Ends of what may be read, where transactions are open; else the watermarks."""
     empty: Offsets = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
     seeks: list[Offsets] = field(default_factory=list)
     paused: set[TopicPartition] = field(default_factory=set)
     reported: Offsets = field(default_factory=dict)
@@ -90,6 +91,11 @@ class NotedReader:
 
     def empty_to(self, partition: TopicPartition) -> int | None:
         return self.empty.get(partition)
+
+    async def topic_ids(self) -> dict[str, str]:
+        if self.refuses:
+            raise KafkaConnectionError
+        return self.ids
 
     async def report_offsets(self, offsets: Offsets) -> None:
         if self.refuses:

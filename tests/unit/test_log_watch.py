@@ -1,5 +1,7 @@
 """What the watch over the logs decides: a slot stopped, read again or moved on."""
 
+from collections.abc import Mapping
+
 import pytest
 from aiokafka.structs import TopicPartition
 
@@ -132,3 +134,49 @@ async def test_records_of_an_open_transaction_are_not_missed() -> None:
     desk.reader.watermarks, desk.reader.stable = {DEALS_0: 9}, {DEALS_0: 5}
     await desk.look(20)
     assert desk.reader.seeks == []
+
+
+class Remembered(dict[str, str]):
+    """Ids of topics as they were seen first, in this process's memory."""
+
+    async def first_seen(self, ids: Mapping[str, str]) -> dict[str, str]:
+        for topic, topic_id in ids.items():
+            self.setdefault(topic, topic_id)
+        return dict(self)
+
+
+async def test_topic_made_anew_is_noticed_although_it_is_longer_than_what_was_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper_module, "RELOAD_PAUSE_SECONDS", 0.001)
+    desk = Desk()
+    desk.keeper.known_topics = known = Remembered()
+    desk.reader.ids = {DEALS: "first", LEADS: "leads"}
+    await desk.take(0, 1)
+    desk.fold(deals(0, 5))
+    await desk.checkpointer.commit_all()
+    await desk.look(10)
+    desk.reader.ids = {DEALS: "second", LEADS: "leads"}
+    desk.reader.watermarks = {DEALS_0: 100}
+    await desk.look()
+    assert desk.slot().ownership.phase is Phase.STOPPED
+    assert "salesfloor topics adopt sales.deals" in desk.slot().stopped_because
+    assert desk.slot(1).ownership.phase is Phase.OWNING, "it has folded nothing of the old one"
+    await desk.look(20)
+    assert desk.slot().ownership.phase is Phase.STOPPED
+    known[DEALS] = "second"
+    await desk.look(10)
+    await desk.reloaded()
+    assert desk.slot().ownership.phase is Phase.OWNING
+
+
+async def test_brokers_that_do_not_answer_about_ids_stop_nothing() -> None:
+    desk = Desk()
+    desk.keeper.known_topics = Remembered({DEALS: "first"})
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.reader.refuses = True
+    await desk.look()
+    desk.reader.refuses = False
+    await desk.look(10)
+    assert desk.slot().ownership.phase is Phase.OWNING
