@@ -32,6 +32,7 @@ from streams.serving import serving
 from streams.settings import KafkaSettings, Settings
 from streams.settings_rules import fold_rules
 from streams.stores.base import SlotStore, StoreRefuses, StoreUnavailable
+from streams.stores.known_topics import KnownTopics
 from streams.stores.redis import RedisStore
 from streams.switching import Switched, until_ours, while_ours
 from streams.topics import SOURCES
@@ -189,6 +190,9 @@ async def run_worker(
             return
         app = create_app(settings, store)
         app.keeper.slots_expected = slots
+        known = KnownTopics(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+        parts.push_async_callback(known.close)
+        app.keeper.known_topics = known
         if extend is not None:
             extend(app)
         status.keeper, status.checkpointer = app.keeper, app.checkpointer
