@@ -50,7 +50,8 @@ from streams.settings import Settings, snapshot_config_of
 from streams.settings_rules import fold_rules
 from streams.stores.base import SlotImage, StoreUnavailable
 from streams.stores.images import ImageStore
-from streams.stores.redis import RedisStore, generation_of
+from streams.stores.redis import RedisStore
+from streams.switching import generation_of
 
 _TOTAL_OF: Final = "explained_"
 _KPI_UNIT: Final = {Unit.COUNT: KpiUnit.COUNT, Unit.MONEY: KpiUnit.MONEY, Unit.DURATION: KpiUnit.SECONDS}

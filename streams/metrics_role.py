@@ -38,8 +38,9 @@ from streams.serving import serving
 from streams.settings import Settings, beside_rules_of, snapshot_config_of
 from streams.settings_rules import fold_rules
 from streams.stores.base import Shown, StoreRefuses, StoreUnavailable
-from streams.stores.redis import RedisStore, generation_of
+from streams.stores.redis import RedisStore
 from streams.stores.results import ResultStore
+from streams.switching import generation_of
 from streams.wall_rules import wall_rules_of
 
 log = logging.getLogger(__name__)
@@ -254,7 +255,7 @@ async def _follow(
             service.refusal = "" if under else _refusal(shown, settings)
             if under is None:
                 log.error(fields("metrics wait", cause=service.refusal))
-                await _until_other_than(shown, store)
+                await _until_other_than(shown, None, store)
                 continue
             if under is not settings:
                 differing = differences(shown, settings)
@@ -267,14 +268,16 @@ async def _follow(
             if reader.follower is None:
                 service.show(following.follower, under, shown.version)  # tells how many boards are read
             await _first_of(
-                following.running, _until_read(following.follower), _until_other_than(shown, store)
+                following.running,
+                _until_read(following.follower),
+                _until_other_than(shown, generation, store),
             )
             if following.follower.state().ready:
                 service.show(following.follower, under, shown.version)
                 if held is not None:
                     await held.end()
                 held, following = following, None
-                await _first_of(held.running, _until_other_than(shown, store))
+                await _first_of(held.running, _until_other_than(shown, generation, store))
                 await held.hold()
             else:
                 await following.end()
@@ -332,12 +335,18 @@ async def _shown(store: RedisStore, *, starting: bool) -> Shown:
         pause = min(2 * pause, _WAIT_LAST_SECONDS)
 
 
-async def _until_other_than(shown: Shown, store: RedisStore) -> None:
-    found: Shown | None = shown
-    while found is None or _state_of(found) == _state_of(shown):
+async def _until_other_than(shown: Shown, generation: int | None, store: RedisStore) -> None:
+    """Wait until other state than this is to be shown, or, unless None, other than this generation of it."""
+    while True:
         await asyncio.sleep(_LOOK_SECONDS)
         with suppress(StoreUnavailable):
             found = await store.shown()
+            if found is None:
+                continue
+            if _state_of(found) != _state_of(shown):
+                return
+            if generation is not None and await generation_of(found, store) != generation:
+                return
 
 
 def _state_of(shown: Shown) -> tuple[int, str, int | None]:

@@ -1,4 +1,5 @@
 """The definition that readers show, and this worker's: waits until they are one, and ends when they part.
+And which generation of the state readers read.
 
 Only `salesfloor rebuild` changes what is shown. So two workers of different settings can never take turns
 at throwing each other's state away: one of them waits, and says what to do.
@@ -92,6 +93,27 @@ async def while_ours(store: StateStore, settings: Settings, slots: int) -> None:
             raise Switched(str(error)) from error
         except StoreUnavailable:
             continue  # the checkpointer says so already
+
+
+async def generation_of(shown: Shown, store: StateStore) -> int:
+    """Return the generation to read: never a mixture of two while a rebuild switches.
+
+    It is the one that is shown, unless the owners of all slots write another one of the same version: then
+    the switch to it was not finished, or the store has forgotten its last step, and what is shown would
+    stand still for ever.
+    """
+    active = await store.active_generations(shown.slots)
+    written = min(active, default=0)
+    if shown.generation is None:
+        return written
+    if written == shown.generation or written != max(active):
+        return shown.generation
+    beside = store.of_generation(written, version=shown.version)
+    try:
+        versions = {await beside.version_of(slot) for slot in range(shown.slots)}
+    finally:
+        await beside.close()
+    return written if versions == {shown.version} else shown.generation
 
 
 async def _is_empty(store: StateStore, slots: int) -> bool:

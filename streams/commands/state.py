@@ -13,7 +13,8 @@ from streams.joins.standard import standard_joins
 from streams.metrics_role import open_store
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
-from streams.stores.redis import RedisStore, generation_of
+from streams.stores.redis import RedisStore
+from streams.switching import generation_of
 
 
 @dataclass(frozen=True, slots=True)

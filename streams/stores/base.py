@@ -200,6 +200,11 @@ class StateStore(SlotStore, Protocol):
 
     async def active_generation(self, slot: int) -> int: ...
 
+    async def active_generations(self, slots: int) -> list[int]: ...
+
+    async def version_of(self, slot: int) -> str:
+        """Return under which definition version the slot was folded; "" when there is nothing."""
+
     async def activate(self, slot: int, generation: int) -> None:
         """Make this the generation in use. Whoever owned the slot is fenced and claims from it."""
 

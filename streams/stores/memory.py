@@ -52,6 +52,8 @@ class SlotState:
     board: dict[bytes, bytes] = field(default_factory=dict)
     entities: dict[bytes, bytes] = field(default_factory=dict)
     entities_seq: int = 0
+    tag: object = None
+    """For whoever watches the store: it goes where this state goes, back, too."""
 
     @property
     def mark(self) -> Mark:
@@ -60,7 +62,7 @@ class SlotState:
     def shallow(self) -> "SlotState":
         return SlotState(
             self.owner, self.epoch, self.version, self.format, self.seq,
-            self.offsets, self.board, self.entities, self.entities_seq,
+            self.offsets, self.board, self.entities, self.entities_seq, self.tag,
         )  # fmt: skip
 
 
@@ -137,7 +139,7 @@ class MemoryStore:
         stale = state.seq != state.entities_seq
         if stale or not state.seq:
             state.seq = state.entities_seq = 0
-            state.offsets, state.board, state.entities = {}, {}, {}
+            state.offsets, state.board, state.entities, state.tag = {}, {}, {}, None
             state.version = self._version
         state.epoch += 1
         state.owner = f"{state.epoch}-{self._shared.rng.getrandbits(64):016x}"
@@ -251,6 +253,14 @@ class MemoryStore:
     async def active_generation(self, slot: int) -> int:
         self._fail("before")
         return self._shared.active.get(slot, 0)
+
+    async def active_generations(self, slots: int) -> list[int]:
+        return [await self.active_generation(slot) for slot in range(slots)]
+
+    async def version_of(self, slot: int) -> str:
+        self._fail("before")
+        state = self.held(slot)
+        return "" if state is None else state.version
 
     async def activate(self, slot: int, generation: int) -> None:
         self._fail("before")

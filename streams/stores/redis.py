@@ -38,7 +38,6 @@ from streams.stores.base import (
     Outcome,
     Shown,
     SlotImage,
-    StateStore,
     StoreMisconfigured,
     StoreUnavailable,
 )
@@ -339,6 +338,20 @@ class RedisStore:
         with translated(self._address):
             return int(await ask(self._redis, "GET", self._keys(slot, 0)[0]) or 0)
 
+    async def active_generations(self, slots: int) -> list[int]:
+        with translated(self._address):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for slot in range(slots):
+                    pipe.execute_command("GET", self._keys(slot, 0)[0])
+                found: list[bytes | None] = await pipe.execute()
+        return [int(generation or 0) for generation in found]
+
+    async def version_of(self, slot: int) -> str:
+        board_key = self._keys(slot, await self._current(slot))[1]
+        with translated(self._address):
+            version: bytes | None = await ask(self._redis, "HGET", board_key, "@version")
+        return (version or b"").decode()
+
     async def activate(self, slot: int, generation: int) -> None:
         with translated(self._address):
             await ask(self._redis, "SET", self._keys(slot, 0)[0], generation)
@@ -381,11 +394,6 @@ class RedisStore:
             return True
         self._seen[slot] = int(active or 0)
         return False
-
-
-async def generation_of(shown: Shown, store: StateStore) -> int:
-    """Return the generation to read. Never "the one in use": while a rebuild switches, that is a mixture."""
-    return await store.active_generation(0) if shown.generation is None else shown.generation
 
 
 def _board_of(fields: dict[bytes, bytes]) -> Board:
