@@ -216,10 +216,11 @@ class Checkpointer:
             self.keeper.counts.report_errors += 1
 
     async def flush_and_drop(self, within_seconds: float) -> None:
-        """Commit what can be committed in time, then give every slot up."""
+        """Commit what can be committed in time, then give every slot up. A store that is away may come back."""
         try:
             async with asyncio.timeout(within_seconds):
-                await self.commit_all()
+                while not await self.commit_all():
+                    await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
             log.warning(fields("last commit not in time; the next owner replays it", seconds=within_seconds))
         self.keeper.drop_all()

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,11 +18,13 @@ from metrics.service import SnapshotService
 from streams.commands.frame import debugging
 from streams.embedded import HOST, Embedded, embedded
 from streams.gateway.ledger import Tell
-from streams.logs import configure_logging
+from streams.logs import configure_logging, fields
 from streams.metrics_role import Watch
 from streams.roles import Role, Simulation, check_gateway, check_metrics, run_roles
 from streams.settings import Settings
 from streams.terminal import watch_lines, watch_live
+
+log = logging.getLogger(__name__)
 
 # The embedded broker holds a join for half the session timeout: 3 s makes a start quick, and is still
 # thirty heartbeats of patience on a machine that is busy.
@@ -115,7 +117,8 @@ async def _run(settings: Settings, plan: Plan) -> None:
             watch=_watch(console, plan, doors),
             tell=plan.tell,
         )
-    console.print("ended; nothing of the embedded parts is left" if running else "ended", highlight=False)
+    with suppress(OSError):
+        console.print("ended; nothing of the embedded parts is left" if running else "ended", highlight=False)
 
 
 def _on_embedded(settings: Settings, running: Embedded) -> Settings:
@@ -189,9 +192,12 @@ class _Doors:
     def opened(self, role: str, address: str) -> None:
         self._addresses[role] = address
         if len(self._addresses) == len(self._plan.roles):
-            for text in self._lines():
-                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-            sys.stdout.flush()
+            try:
+                for text in self._lines():
+                    self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+                sys.stdout.flush()
+            except OSError as error:  # a full disk, say; the roles are worth more than what is said of them
+                log.warning(fields("standard output takes nothing", reason=error.strerror))
             self._all_open.set()
 
     async def all_open(self, stop: asyncio.Event) -> None:

@@ -1,11 +1,13 @@
 """A worker as a process of its own for the fault tests: settings from the environment in, exit code out.
 
 `--count-wins` adds a Faust table that a batch hook of ours writes, to be as exact as the fold itself.
+`--stumble` adds one that fails over every batch, with a record in its words.
 """
 
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,6 +28,18 @@ def count_wins(app: SalesfloorApp) -> None:
                 wins["all"] += 1
 
 
+def stumble(app: SalesfloorApp) -> None:
+    @app.on_batch
+    def count(_topic: str, records: Any) -> None:
+        raise ValueError(f"cannot count {records[-1].value!r}")
+
+
+def extension() -> Callable[[SalesfloorApp], None] | None:
+    if "--stumble" in sys.argv:
+        return stumble
+    return count_wins if "--count-wins" in sys.argv else None
+
+
 async def main() -> int:
     configure_logging()
     stop = asyncio.Event()
@@ -35,7 +49,7 @@ async def main() -> int:
         await run_worker(
             load_settings(),
             stop=stop,
-            extend=count_wins if "--count-wins" in sys.argv else None,
+            extend=extension(),
             on_listening=lambda port: print(f"listening {port}", flush=True),
         )
     except WorkerFailed as error:

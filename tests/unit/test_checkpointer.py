@@ -29,6 +29,41 @@ async def test_commit_holds_what_was_folded_with_its_offsets() -> None:
     assert desk.slot().flushed[DEALS] == 5
 
 
+@pytest.mark.parametrize("left", [1, 0])
+async def test_a_store_that_forgot_is_found_out_without_another_record(left: int) -> None:
+    desk = Desk()
+    await desk.take(0)
+    for first in (0, 5):
+        desk.fold(deals(first, 5))
+        await desk.checkpointer.commit_all()
+    await desk.checkpointer.compare_with_store()
+    assert desk.slot().ownership.phase is Phase.OWNING
+    desk.store.roll_back(0, left)
+    await desk.checkpointer.compare_with_store()
+    assert (desk.keeper.counts.rolled_back, desk.slot().ownership.phase) == (1, Phase.WAITING)
+    await desk.reloaded()
+    assert desk.slot().positions()[DEALS_0] == 5 * left
+
+
+async def test_a_slot_taken_over_is_found_out_without_another_record() -> None:
+    zombie = Desk()
+    await zombie.take(0)
+    await Desk(store=zombie.store).take(0)
+    await zombie.checkpointer.compare_with_store()
+    assert (zombie.keeper.counts.fenced, zombie.slot().ownership.phase) == (1, Phase.WAITING)
+    await zombie.reloaded()
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_taken_for_another_owners() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.store.fail_next("after")
+    assert not await desk.checkpointer.commit_all()
+    await desk.checkpointer.compare_with_store()
+    assert desk.slot().ownership.phase is Phase.OWNING
+
+
 async def test_nothing_folded_means_no_commit() -> None:
     desk = Desk()
     await desk.take(0)
@@ -201,3 +236,22 @@ async def test_flushed_offsets_are_reported_to_kafka_and_a_refusal_is_only_count
             await asyncio.sleep(0.001)
     looking.cancel()
     assert desk.reader.reported[DEALS_0] == 10
+
+
+async def test_last_commit_waits_for_a_store_that_comes_back_in_time() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.store.fail_next("before")
+    await desk.checkpointer.flush_and_drop(5.0)
+    assert (await desk.stored())[DEALS] == 5
+
+
+async def test_last_commit_without_a_store_says_who_does_it_then(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.store.go_down()
+    await desk.checkpointer.flush_and_drop(0.01)
+    assert "last commit not in time; the next owner replays it" in caplog.text
+    assert desk.keeper.owned == []
