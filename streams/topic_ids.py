@@ -23,7 +23,7 @@ _METADATA: Final = 3
 _NO_ERROR: Final = 0
 
 
-class _Uuid(AbstractType[UUID]):
+class _Uuid(AbstractType[UUID]):  # type: ignore[misc]
     @classmethod
     def encode(cls, value: UUID) -> bytes:
         return value.bytes
@@ -33,7 +33,7 @@ class _Uuid(AbstractType[UUID]):
         return UUID(bytes=data.read(16))
 
 
-class _Metadata12(Response):
+class _Metadata12(Response):  # type: ignore[misc]
     API_KEY = _METADATA
     API_VERSION = 12
     SCHEMA = Schema(
@@ -78,7 +78,7 @@ class _Metadata12(Response):
     )
 
 
-class _MetadataRequest12(RequestStruct):
+class _MetadataRequest12(RequestStruct):  # type: ignore[misc]
     API_KEY = _METADATA
     API_VERSION = 12
     FLEXIBLE_VERSION = True
@@ -98,7 +98,7 @@ class _MetadataRequest12(RequestStruct):
     )
 
 
-class _IdsRequest(Request[_MetadataRequest12]):
+class _IdsRequest(Request[_MetadataRequest12]):  # type: ignore[misc]
     API_KEY = _METADATA
 
     def __init__(self, topics: tuple[str, ...]) -> None:
