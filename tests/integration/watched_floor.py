@@ -12,9 +12,9 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -47,16 +47,21 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@dataclass
+@dataclass(frozen=True)
 class Watched:
-    """Addresses of what runs, and what the webhook was told."""
+    """Addresses of what runs, the files that it reads, and what the webhook was told."""
 
     gateway: str
     metrics: str
     prometheus: str
+    alertmanager: str
     kafka: str
     redis: str
-    notices: list[Json] = field(default_factory=list)
+    directory: Path
+    ports: Mapping[str, int]
+    environment: Mapping[str, str]
+    webhook: str
+    notices: list[Json]
 
     def send(self, events: Sequence[Json]) -> None:
         """Hand events to the gateway, which answers when Kafka has them."""
@@ -103,6 +108,35 @@ class Watched:
 
         until(has_looked)
 
+    def set_routes(self, settings: str) -> None:
+        """Let Alertmanager go on with what other settings make; the service and its rules keep theirs."""
+        config = _configuration(
+            self.directory, "routes", settings, door=self.ports["gateway"], webhook=self.webhook
+        )
+        _make("alertmanager", self.directory, {**self.environment, "SALESFLOOR_CONFIG": str(config)})
+        _reload(self.alertmanager)
+
+    @contextmanager
+    def out_of_reach(self, role: str) -> Iterator[None]:
+        """Let Prometheus look for a role where nobody answers, as if it were gone."""
+        (nobody,) = free_ports(1)
+        try:
+            self._scrape({**self.ports, role: nobody})
+            yield
+        finally:
+            self._scrape(self.ports)
+
+    def _scrape(self, ports: Mapping[str, int]) -> None:
+        _prometheus_config(self.directory, ports, self.alertmanager)
+        _reload(self.prometheus)
+
+    def is_held_back(self, name: str) -> bool:
+        """Say whether Alertmanager has firing alerts of that name, and holds all of them back for others."""
+        asked = urllib.parse.urlencode({"filter": f'alertname="{name}"', "receiver": "people"})
+        with urllib.request.urlopen(f"{self.alertmanager}/api/v2/alerts?{asked}", timeout=10) as answer:
+            found = [each["status"] for each in json.load(answer)]
+        return bool(found) and all(status["inhibitedBy"] for status in found)
+
     def told_of(self, name: str, status: str = "firing") -> list[Json]:
         """Return the alerts of that name in the webhook's notices."""
         return [
@@ -118,22 +152,29 @@ def watched_floor(directory: Path, settings: str) -> Iterator[Watched]:
     prometheus_binary(), alertmanager_binary()
     *role_ports, prometheus_port, alertmanager_port = free_ports(5)
     ports = dict(zip(ROLES, role_ports, strict=True))
+    prometheus, alertmanager = (f"http://127.0.0.1:{port}" for port in (prometheus_port, alertmanager_port))
     with ExitStack() as parts:
         notices: list[Json] = []
         webhook = parts.enter_context(_webhook(notices))
-        config = _configuration(directory, settings, door=ports["gateway"], webhook=webhook)
+        config = _configuration(directory, "salesfloor", settings, door=ports["gateway"], webhook=webhook)
         environment = {"SALESFLOOR_CONFIG": str(config), "SALESFLOOR_GATEWAY__TOKEN": TOKEN}
         floor = parts.enter_context(_floor(ports, environment))
-        _make_rules(directory, floor.environment)
-        prometheus = _prometheus_config(directory, ports, alertmanager_port)
+        for what in ("rules", "alertmanager"):
+            _make(what, directory, floor.environment)
+        scraped = _prometheus_config(directory, ports, alertmanager)
         parts.enter_context(_alertmanager(directory, alertmanager_port))
-        parts.enter_context(_prometheus(directory, prometheus, prometheus_port))
+        parts.enter_context(_prometheus(directory, scraped, prometheus_port))
         yield Watched(
             f"http://127.0.0.1:{ports['gateway']}",
             f"http://127.0.0.1:{ports['metrics']}",
-            f"http://127.0.0.1:{prometheus_port}",
+            prometheus,
+            alertmanager,
             floor.environment["SALESFLOOR_KAFKA"],
             floor.environment["SALESFLOOR_REDIS"],
+            directory,
+            ports,
+            floor.environment,
+            webhook,
             notices,
         )
 
@@ -154,11 +195,11 @@ def _floor(ports: dict[str, int], environment: dict[str, str]) -> Iterator[Proce
         floor.stop()
 
 
-def _configuration(directory: Path, settings: str, *, door: int, webhook: str) -> Path:
+def _configuration(directory: Path, name: str, settings: str, *, door: int, webhook: str) -> Path:
     """Add to the settings who is told: the gateway's door, and the webhook in the place of people."""
     token = directory / "token"
     token.write_text(TOKEN)
-    path = directory / "salesfloor.toml"
+    path = directory / f"{name}.toml"
     told = (
         f'door_url = "http://127.0.0.1:{door}/alertmanager"\ndoor_token_file = "{token}"\n'
         f'webhook_url = "{webhook}"\n'
@@ -167,15 +208,20 @@ def _configuration(directory: Path, settings: str, *, door: int, webhook: str) -
     return path
 
 
-def _make_rules(directory: Path, environment: dict[str, str]) -> None:
-    for what in ("rules", "alertmanager"):
-        subprocess.run(
-            [*SALESFLOOR, "alerts", what, "--output", str(directory)],
-            env=environment, capture_output=True, timeout=60, check=True,
-        )  # fmt: skip
+def _make(what: str, directory: Path, environment: Mapping[str, str]) -> None:
+    subprocess.run(
+        [*SALESFLOOR, "alerts", what, "--output", str(directory)],
+        env=environment, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
 
 
-def _prometheus_config(directory: Path, ports: dict[str, int], alertmanager: int) -> Path:
+def _reload(address: str) -> None:
+    """Let Prometheus or Alertmanager read its files anew; it answers when that is done."""
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/-/reload", b""), timeout=20):
+        pass
+
+
+def _prometheus_config(directory: Path, ports: Mapping[str, int], alertmanager: str) -> Path:
     jobs = [
         {"job_name": f"salesfloor-{role}", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
         for role, port in ports.items()
@@ -183,7 +229,9 @@ def _prometheus_config(directory: Path, ports: dict[str, int], alertmanager: int
     tree = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(directory / "rules" / "*.yml")],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]},
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]
+        },
         "scrape_configs": jobs,
     }
     path = directory / "prometheus.yml"
@@ -195,7 +243,9 @@ def _prometheus_config(directory: Path, ports: dict[str, int], alertmanager: int
 def _prometheus(directory: Path, config: Path, port: int) -> Iterator[None]:
     arguments = [
         prometheus_binary(), f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle",
+        # What ends while files are read anew is told at the next turn; by default that is a minute later.
+        "--rules.alert.resend-delay=5s",
     ]  # fmt: skip
     with _running(arguments, directory / "prometheus.log"):
         yield
