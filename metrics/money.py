@@ -18,6 +18,9 @@ _EXPONENT_OF: dict[str, int] = {
 }
 
 
+_SCALE_OF = {exponent: Decimal(10**exponent) for exponent in {*_EXPONENT_OF.values()}}
+
+
 def exponent_of(currency: str) -> int | None:
     """Return the number of decimals of an ISO 4217 currency; None for a code that is none or has none."""
     return _EXPONENT_OF.get(currency)
@@ -30,6 +33,14 @@ def to_minor(amount: Decimal, exponent: int) -> int:
     """
     if not amount.is_finite() or amount.adjusted() >= _DIGITS_MAX:
         raise ValueError("amount is not finite or beyond any currency")
+    # Nearly all amounts have no more decimals than their currency. A product that had to be rounded to 28
+    # digits before it came out whole is nearer to that whole number than to any tie.
+    scale = _SCALE_OF.get(exponent)
+    if scale is not None:
+        scaled = amount * scale
+        minor = int(scaled)
+        if minor == scaled:
+            return minor
     return round(_EXACT.scaleb(amount, exponent))
 
 

@@ -5,9 +5,10 @@ union of all writes, cut to the newest), so duplicates need no ledger of event i
 cannot matter. Never reads a clock, never contributes a number.
 """
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import UNSET, Struct
 
@@ -38,12 +39,8 @@ STAGE_WRITES_MAX: Final = 100
 """The newest of any set are the newest of its union with another, so a cut set still merges in any order."""
 
 
-class StageWrite(NamedTuple):
-    """One event's word on a deal's stage; "" where it was cleared. Ordered by time, then event id."""
-
-    time_ms: int
-    event_id: str
-    stage: str
+StageWrite = tuple[int, str, str]
+"""One event's word on a deal's stage: its time in ms, its id, the stage or "" where it was cleared."""
 
 
 class EntityState(Struct, array_like=True, kw_only=True, gc=False):
@@ -162,121 +159,117 @@ assert all(len(fields) < _NEVER for fields in FIELDS.values())
 assert all(set(FIELDS[kind]) <= set(STATES[kind].__struct_fields__) for kind in EntityKind)
 
 
-class Write(NamedTuple):
-    """One field that an event wins: its position in `FIELDS`, and the value."""
+NOTHING_NEW, KEPT, COUNTS = 0, 1, 3
+"""What a merge did: nothing; what is to be kept changed; what the entity contributes may have changed too."""
 
-    position: int
-    value: object
-
-
-class MergePlan(NamedTuple):
-    """What merging an event would do to a state; empty `writes` and False mean "nothing new"."""
-
-    writes: list[Write]
-    moves_first_seen: bool
-    changes_value: bool
-    """Whether any field gets another value, so whether contributions can differ."""
-    stage_write: StageWrite | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.writes and not self.moves_first_seen and self.stage_write is None
+_UNWRITTEN: Final = {kind: bytes([_NEVER]) * len(fields) for kind, fields in FIELDS.items()}
+# By number of the stamp a field holds: whether an event's write is older, newer or as old.
+_LOSES, _WINS, _TIES = 0, 1, 2
+_WINS_OVER_ALL: Final = bytes([_WINS]) * 256
 
 
 def new_state(event: Event) -> State:
     """Return the state after the first event of an entity."""
-    values: dict[str, object] = {}
-    stamp_of = bytearray()
-    for name in FIELDS[event.kind]:
-        value = getattr(event.changes, name)
-        if value is UNSET:
-            stamp_of.append(_NEVER)
-        else:
-            stamp_of.append(0)
-            values[name] = value
-    stage_write = _stage_write(event)
-    if stage_write is not None:
-        values["stage_writes"] = (stage_write,)
-    return STATES[event.kind](
+    state = STATES[event.kind](
         first_seen_ms=event.time_ms,
         last_seen_ms=event.time_ms,
-        stamps=[(event.time_ms, event.event_id)],
-        stamp_of=bytes(stamp_of),
-        **values,  # type: ignore[arg-type]  # names and types come from the Changes struct of the same kind
+        stamps=[],
+        stamp_of=_UNWRITTEN[event.kind],
     )
-
-
-def plan_merge(state: State, event: Event) -> MergePlan:
-    """Return which fields of the event win over the state. Changes nothing."""
-    stamp = (event.time_ms, event.event_id)
-    changes: Changes = event.changes
-    stamps, stamp_of = state.stamps, state.stamp_of
-    writes: list[Write] = []
-    changes_value = False
-    for position, name in enumerate(FIELDS[event.kind]):
-        value = getattr(changes, name)
-        if value is UNSET:
-            continue
-        current = getattr(state, name)
-        held = stamp_of[position]
-        if held != _NEVER:
-            held_stamp = stamps[held]
-            if stamp < held_stamp or (stamp == held_stamp and not _outranks(value, current)):
-                continue
-        writes.append(Write(position, value))
-        # The time of a status write can be the closing time, so writing "won" again may move a contribution.
-        if value != current or name == "status":
-            changes_value = True
-    moves_first_seen = event.time_ms < state.first_seen_ms
-    stage_write = _stage_write(event)
-    if stage_write is not None:
-        assert type(state) is DealState
-        known = state.stage_writes
-        is_too_old = len(known) == STAGE_WRITES_MAX and stage_write < known[0]
-        if is_too_old or stage_write in known:
-            stage_write = None
-    return MergePlan(writes, moves_first_seen, changes_value or moves_first_seen, stage_write)
-
-
-def apply_merge(state: State, event: Event, plan: MergePlan) -> None:
-    """Carry out a plan made against this very state."""
-    if event.time_ms < state.first_seen_ms:
-        state.first_seen_ms = event.time_ms
-    if event.time_ms > state.last_seen_ms:
-        state.last_seen_ms = event.time_ms
-    if plan.stage_write is not None:
-        assert type(state) is DealState
-        state.stage_writes = tuple(sorted((*state.stage_writes, plan.stage_write)))[-STAGE_WRITES_MAX:]
-    if not plan.writes:
-        return
-    names = FIELDS[event.kind]
-    stamp_of = bytearray(state.stamp_of)
-    stamps = state.stamps
-    stamp = (event.time_ms, event.event_id)
-    number = stamps.index(stamp) if stamp in stamps else len(stamps)
-    if number == len(stamps):
-        stamps.append(stamp)
-    for position, value in plan.writes:
-        setattr(state, names[position], value)
-        stamp_of[position] = number
-    if len(stamps) > len(names) // 2:
-        stamps, stamp_of = _without_unused(stamps, stamp_of)
-    state.stamps, state.stamp_of = stamps, bytes(stamp_of)
+    merge_into(state, event)
+    return state
 
 
 def merge(state: State | None, event: Event) -> State:
     """Return state ⊕ event; changes `state` in place when there is one."""
     if state is None:
         return new_state(event)
-    apply_merge(state, event, plan_merge(state, event))
+    merge_into(state, event)
     return state
 
 
-def _stage_write(event: Event) -> StageWrite | None:
+def merge_into(state: State, event: Event) -> int:
+    """Change the state to state ⊕ event and say what that did.
+
+    A copy of the state made before stays as it was: what both hold is never changed but replaced, and of
+    `stamps` only the end grows.
+    """
+    time_ms, stamps = event.time_ms, state.stamps
+    stamp = (time_ms, event.event_id)
+    number = len(stamps)
+    against: bytes | bytearray = _WINS_OVER_ALL
+    if time_ms <= state.last_seen_ms:  # else no stamp held can be newer
+        against = found = bytearray(_WINS_OVER_ALL)
+        for held, other in enumerate(stamps):
+            if other == stamp:
+                found[held], number = _TIES, held
+            elif other > stamp:
+                found[held] = _LOSES
+    stamp_of = bytearray(state.stamp_of)
+    outcome = _WRITE[event.kind](state, event.changes, stamp_of, against, number)
+    if outcome:
+        if number == len(stamps):
+            stamps.append(stamp)
+        if len(stamps) > len(stamp_of) // 2:
+            state.stamps, stamp_of = _without_unused(stamps, stamp_of)
+        state.stamp_of = bytes(stamp_of)
+    if time_ms < state.first_seen_ms:
+        state.first_seen_ms = time_ms
+        outcome = COUNTS
+    if type(state) is DealState and _remember_stage(state, event):
+        outcome |= KEPT
+    if outcome and time_ms > state.last_seen_ms:
+        state.last_seen_ms = time_ms
+    return outcome
+
+
+_Write = Callable[[State, Changes, bytearray, bytes | bytearray, int], int]
+
+
+def _writer_of(kind: EntityKind) -> _Write:
+    """Return a function that writes every field which an event wins: for each field of the kind
+
+        value = changes.FIELD
+        if value is not UNSET:
+            against_held = against[stamp_of[POSITION]]
+            if against_held == _WINS or (against_held == _TIES and _outranks(value, state.FIELD)):
+                ... state.FIELD = value ...
+
+    Most events write few of a kind's twenty fields, and asking for each by a name in a variable is what a
+    merge would spend its time on. So the lines are put together here, once, as `dataclasses` does.
+    """
+    lines = ["def write(state, changes, stamp_of, against, number):", " outcome = NOTHING_NEW"]
+    for position, name in enumerate(FIELDS[kind]):
+        # The time of a status write can be the closing time, so writing "won" again may move a contribution.
+        is_equal = "False" if name == "status" else f"state.{name} == value"
+        lines += [
+            f" value = changes.{name}",
+            " if value is not UNSET:",
+            f"  against_held = against[stamp_of[{position}]]",
+            f"  if against_held == {_WINS} or against_held == {_TIES} and _outranks(value, state.{name}):",
+            f"   outcome |= KEPT if {is_equal} else COUNTS",
+            f"   state.{name} = value",
+            f"   stamp_of[{position}] = number",
+        ]
+    made: dict[str, _Write] = {}
+    exec("\n".join([*lines, " return outcome"]), globals(), made)  # noqa: S102  nothing from outside is in it
+    return made["write"]
+
+
+def _remember_stage(state: DealState, event: Event) -> bool:
+    """Keep the event's word on the stage; False when there is none, or nothing new in it."""
     changes = event.changes
-    if type(changes) is not DealChanges or changes.stage is UNSET:
-        return None
-    return StageWrite(event.time_ms, event.event_id, changes.stage or "")
+    assert type(changes) is DealChanges
+    if changes.stage is UNSET:
+        return False
+    write, known = (event.time_ms, event.event_id, changes.stage or ""), state.stage_writes
+    if not known or write > known[-1]:
+        state.stage_writes = (*known, write)[-STAGE_WRITES_MAX:]
+        return True
+    if write in known or (len(known) == STAGE_WRITES_MAX and write < known[0]):
+        return False
+    state.stage_writes = tuple(sorted((*known, write)))[-STAGE_WRITES_MAX:]
+    return True
 
 
 def _outranks(value: object, current: object) -> bool:
@@ -289,3 +282,6 @@ def _without_unused(stamps: list[Stamp], stamp_of: bytearray) -> tuple[list[Stam
     number_of = {old: new for new, old in enumerate(used)}
     number_of[_NEVER] = _NEVER
     return [stamps[old] for old in used], bytearray(number_of[old] for old in stamp_of)
+
+
+_WRITE: Final = {kind: _writer_of(kind) for kind in EntityKind}

@@ -92,33 +92,38 @@ def fact_of(state: State, rules: FoldRules) -> Fact | None:
 def _deal(deal: DealState, rules: FoldRules) -> DealFact:
     if deal.merged_into is not None:
         return DealFact(_NOWHERE, deal.first_seen_ms, merged_into=deal.merged_into)
-    return DealFact(
-        cell=deal_cell(deal, rules),
-        opened_at_ms=deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms,
-        created_at_ms=deal.created_at_ms,
-        closed_at_ms=closed_at_ms(deal),
-        status=deal.status or "open",
-        amount_minor=deal_amount_minor(deal, rules),
-        account_id=deal.account_id or "",
-        lead_id=deal.lead_id or "",
-        products=deal.products or (),
-        probability=deal.probability,
-        due_on=0 if deal.expected_close_on is None else deal.expected_close_on.toordinal(),
-        stage=deal.stage or "",
-        pipeline=deal.pipeline or "",
-        stages=_stages(deal),
+    return (
+        DealFact(  # by position: one is made for every deal of a commit, and names cost three times as much
+            deal_cell(deal, rules),
+            deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms,
+            deal.created_at_ms,
+            closed_at_ms(deal),
+            deal.status or "open",
+            deal_amount_minor(deal, rules),
+            deal.account_id or "",
+            deal.lead_id or "",
+            deal.products or (),
+            "",
+            deal.probability,
+            0 if deal.expected_close_on is None else deal.expected_close_on.toordinal(),
+            deal.stage or "",
+            deal.pipeline or "",
+            _stages(deal),
+        )
     )
 
 
 def _stages(deal: DealState) -> tuple[tuple[int, str], ...]:
     """Leave out what says the stage again. If older writes were forgotten, the oldest left only says
     where the deal was, not when it came there."""
+    if not deal.stage_writes:
+        return ()
     moves: list[tuple[int, str]] = []
     stage = ""
-    for write in deal.stage_writes:
-        if write.stage != stage:
-            moves.append((write.time_ms, write.stage))
-            stage = write.stage
+    for time_ms, _, written in deal.stage_writes:
+        if written != stage:
+            moves.append((time_ms, written))
+            stage = written
     return tuple(moves[1:] if len(deal.stage_writes) == STAGE_WRITES_MAX else moves)
 
 

@@ -40,40 +40,57 @@ class PaneStore:
         self._next_cell = max(self._next_cell, number + 1)
 
     def add(self, contributions: Contributions) -> None:
-        self._apply(contributions, 1)
+        self.move([], contributions)
 
     def retract(self, contributions: Contributions) -> None:
-        self._apply(contributions, -1)
+        self.move(contributions, [])
 
-    def _apply(self, contributions: Contributions, sign: int) -> None:
-        exact_since_ms, kept_since_ms = self.resolution.since_ms[EXACT], self.resolution.since_ms[DAY_TIER]
-        for cell, time_ms, values in contributions:
-            number = self.cells.get(cell)
-            if number is None:
-                number = self._new_cell(cell)
-            if time_ms >= exact_since_ms:
-                key = PaneKey(number, time_ms, EXACT)
-            else:
-                key = self._key(number, time_ms)
-                values = self._told_from(key.start_ms, time_ms, values)
-                if time_ms < kept_since_ms:  # its pane has been forgotten, all but the levels
-                    values = {each: value for each, value in values.items() if is_level(each)}
-            self._add_values(key, values, sign)
+    def move(self, before: Contributions, after: Contributions) -> None:
+        """Take back what an entity contributed before and add what it contributes now."""
+        if before == after:
+            return
+        moved: dict[tuple[int, int], PaneValues] = {}
+        cells = self.cells
+        for sign, contributions in ((-1, before), (1, after)):
+            for cell, time_ms, values in contributions:
+                number = cells.get(cell)
+                if number is None:
+                    number = self._new_cell(cell)
+                place = (number, time_ms)
+                sums = moved.get(place)
+                if sums is None:
+                    sums = moved[place] = {}
+                for measure, value in values.items():
+                    sums[measure] = sums.get(measure, 0) + sign * value
+        exact_since_ms = self.resolution.since_ms[EXACT]
+        for (number, time_ms), sums in moved.items():
+            if any(sums.values()):
+                if time_ms >= exact_since_ms:
+                    self._add_values((number, time_ms, EXACT), sums)
+                else:
+                    self._add_coarse(number, time_ms, sums)
 
-    def _add_values(self, key: PaneKey, values: PaneValues, sign: int) -> None:
-        """Add values to one pane, times `sign`; a pane and a measure that come to zero are gone."""
-        pane = self.panes.get(key)
+    def _add_coarse(self, cell: int, time_ms: int, values: PaneValues) -> None:
+        key = self._key(cell, time_ms)
+        values = self._told_from(key.start_ms, time_ms, values)
+        if time_ms < self.resolution.since_ms[DAY_TIER]:  # its pane has been forgotten, all but the levels
+            values = {each: value for each, value in values.items() if is_level(each)}
+        self._add_values(key, values)
+
+    def _add_values(self, key: tuple[int, int, int], values: PaneValues) -> None:
+        """Add values to one pane; a pane and a measure that come to zero are gone."""
+        pane = self.panes.get(key)  # type: ignore[call-overload]  # a `PaneKey` is such a tuple
         if pane is None:
-            pane = self.panes[key] = {}
+            pane = self.panes[PaneKey(*key)] = {}
         for measure, value in values.items():
-            total = pane.get(measure, 0) + sign * value
+            total = pane.get(measure, 0) + value
             if total:
                 pane[measure] = total
             else:
                 pane.pop(measure, None)
         if not pane:
-            del self.panes[key]
-        self.changed.add(key)
+            del self.panes[key]  # type: ignore[arg-type]
+        self.changed.add(key)  # type: ignore[arg-type]
 
     def _new_cell(self, cell: Cell) -> int:
         number = self._next_cell
@@ -159,7 +176,7 @@ class PaneStore:
     def _move(self, key: PaneKey) -> None:
         self.changed.add(key)
         into, values = self._key(key.cell, key.start_ms), self.panes.pop(key)
-        self._add_values(into, self._told_from(into.start_ms, key.start_ms, values), 1)
+        self._add_values(into, self._told_from(into.start_ms, key.start_ms, values))
 
     def _told_from(self, start_ms: int, time_ms: int, values: PaneValues) -> PaneValues:
         """Return the values of a time as its pane holds them; hindsight too begins where a pane does."""

@@ -10,16 +10,17 @@ from typing import Protocol
 
 from metrics.panes import Resolution
 from streams import layout
-from streams.contribute import Contributions, contribute
+from streams.contribute import contribute
 from streams.decode import Headers, check_times, decode
-from streams.entities import ActivityState, ReferenceState, State, apply_merge, new_state, plan_merge
+from streams.entities import ActivityState, ReferenceState, State
+from streams.entity_store import EntityStore
 from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
 from streams.facts import OF_ENTITY, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
-from streams.touches import TouchIndex, touched_by
+from streams.touches import Concern, Touch, TouchIndex, touched_by
 
 _RETAINED = (
     EntityKind.DEAL,
@@ -33,6 +34,8 @@ _UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
 _PLANNED_AHEAD_MAX_MS = 400 * 86_400_000
 """Nobody waits longer for an activity to be done; a year far ahead is a typing error."""
 _BEGINNING_OF_TIME_MS = -(1 << 62)
+_PANES_OF_ENTITY = 2
+"""So many panes change with an entity, more or less; it is known only once they are updated."""
 
 
 class Record(Protocol):
@@ -58,9 +61,6 @@ class DeadLetter:
     rejected: Rejected
 
 
-EntityKey = tuple[EntityKind, str]
-
-
 class SlotTable:
     """State of one slot. Drop it and claim again whenever in doubt: it holds nothing that is not replayed."""
 
@@ -78,12 +78,13 @@ class SlotTable:
             panes_max=rules.panes_max,
             resolution=layout.resolution_of(self.facts),
         )
-        self._entities: dict[EntityKind, dict[str, State]] = {kind: {} for kind in EntityKind}
+        self._entities = {kind: EntityStore(kind) for kind in EntityKind}
         self._touches = TouchIndex()
         self._rows: dict[str, dict[bytes, bytes]] = {}
-        self._dirty_entities: set[EntityKey] = set()
         self._dirty_rows: set[tuple[str, bytes]] = set()
         self._facts_dirty = False
+        self._clock_ms = _BEGINNING_OF_TIME_MS
+        """When the last batch was folded, by the clock that panes age by."""
         self._in_flight: Commit | None = None
         self._load(claim)
 
@@ -102,7 +103,7 @@ class SlotTable:
                 self._rows.setdefault(table, {})[key] = value
             else:
                 kind, entity_id = entity
-                state = self._entities[kind][entity_id] = layout.unpack_entity(kind, value)
+                state = self._entities[kind].states[entity_id] = layout.unpack_entity(kind, value)
                 if type(state) is ActivityState:
                     self._touches.load_live(entity_id, state)
 
@@ -112,7 +113,11 @@ class SlotTable:
         """Fold a contiguous batch whose first offset is at most `next_offset`; skip what was seen."""
         dead: list[DeadLetter] = []
         kind = KIND_OF_TOPIC[topic]
-        next_offset = self.next_offset[topic]
+        fold = self._entities[kind].fold
+        next_offset = before = self.next_offset[topic]
+        newest_ms = self.facts.newest_ms.get(topic, _BEGINNING_OF_TIME_MS)
+        by_event_time = self._rules.clock == "event"
+        oldest_ms = (newest_ms if by_event_time else now_ms) - self._rules.retention_ms
         accepted = unchanged = 0
         for record in records:
             if record.offset < next_offset:
@@ -120,10 +125,18 @@ class SlotTable:
             next_offset = record.offset + 1
             decoded = decode(record.value, record.headers, kind=kind)
             if type(decoded) is Event:
-                refused = self._refuse(topic, decoded, now_ms)
+                if decoded.unknown_fields:
+                    self._count("ignored", _UNKNOWN_FIELD, decoded.unknown_fields)
+                refused = check_times(decoded, now_ms=now_ms, oldest_ms=oldest_ms)
+                if refused is None and kind is EntityKind.ACTIVITY:
+                    refused = self._refuse_activity(decoded, newest_ms - self._rules.activity_horizon_ms)
                 if refused is None:
+                    if decoded.time_ms > newest_ms:
+                        newest_ms = self.facts.newest_ms[topic] = decoded.time_ms
+                        if by_event_time:
+                            oldest_ms = newest_ms - self._rules.retention_ms
                     accepted += 1
-                    if not self._fold_event(decoded):
+                    if not fold(decoded):
                         unchanged += 1
                     continue
                 decoded = refused
@@ -133,7 +146,6 @@ class SlotTable:
             assert type(decoded) is Rejected
             self._count("rejected", decoded.reason)
             dead.append(DeadLetter(record, decoded))
-        before = self.next_offset[topic]
         if next_offset != before:
             self.next_offset[topic] = next_offset
             self._facts_dirty = True
@@ -142,26 +154,8 @@ class SlotTable:
             self._count("gaps", topic, next_offset - before - fresh)
             self._count("accepted", topic, accepted)
             self._count("unchanged", topic, unchanged)
-        if self._panes.is_crowded:
-            self._coarsen(self._horizon_clock_ms(topic, now_ms))
+        self._clock_ms = self._horizon_clock_ms(topic, now_ms)
         return dead
-
-    def _refuse(self, topic: str, event: Event, now_ms: int) -> Rejected | None:
-        """Hold the event against the horizons; on success the topic's watermark moves."""
-        if event.unknown_fields:
-            self._count("ignored", _UNKNOWN_FIELD, event.unknown_fields)
-        newest_ms = self.facts.newest_ms.get(topic, _BEGINNING_OF_TIME_MS)
-        if event.kind is EntityKind.REFERENCE:
-            oldest_ms = _BEGINNING_OF_TIME_MS  # what holds until it is replaced never grows too old
-        else:
-            base_ms = newest_ms if self._rules.clock == "event" else now_ms
-            oldest_ms = base_ms - self._rules.retention_ms
-        refused = check_times(event, now_ms=now_ms, oldest_ms=oldest_ms)
-        if refused is None and event.kind is EntityKind.ACTIVITY:
-            refused = self._refuse_activity(event, newest_ms - self._rules.activity_horizon_ms)
-        if refused is None and event.time_ms > newest_ms:
-            self.facts.newest_ms[topic] = event.time_ms
-        return refused
 
     def _refuse_activity(self, event: Event, horizon_ms: int) -> Rejected | None:
         """Refuse an activity that may have been counted and forgotten.
@@ -169,8 +163,7 @@ class SlotTable:
         The horizon is measured from the newest activity of the partition, not from the wall clock,
         so a rebuild from the topic comes to the same answer.
         """
-        activities = self._entities[EntityKind.ACTIVITY]
-        state = activities.get(event.entity_id)
+        state = self._entities[EntityKind.ACTIVITY].states.get(event.entity_id)
         if state is not None:
             if not _is_settled(state, horizon_ms):
                 return None
@@ -180,36 +173,21 @@ class SlotTable:
             return Rejected(Reason.TOO_OLD, "the activity is past the horizon of its topic")
         return None
 
-    def _fold_event(self, event: Event) -> bool:
-        """Merge one event and move its entity's contributions; False when it changed nothing."""
-        entities = self._entities[event.kind]
-        state = entities.get(event.entity_id)
-        if state is None:
-            state = entities[event.entity_id] = new_state(event)
-            self._panes.add(self._contributions(state))
-            if type(state) is ActivityState:
-                self._touches.move(event.entity_id, {}, touched_by(state))
-        else:
-            plan = plan_merge(state, event)
-            if plan.is_empty:
-                return False
-            if plan.changes_value:
-                before = self._contributions(state)
-                touched = touched_by(state) if type(state) is ActivityState else {}
-                apply_merge(state, event, plan)
-                if type(state) is ActivityState:
-                    self._touches.move(event.entity_id, touched, touched_by(state))
-                after = self._contributions(state)
-                # No entity makes two equal contributions, so lists compare as sets do.
-                self._panes.retract([each for each in before if each not in after])
-                self._panes.add([each for each in after if each not in before])
-            else:
-                apply_merge(state, event, plan)
-        self._dirty_entities.add((event.kind, event.entity_id))
-        return True
+    def _update_panes(self) -> None:
+        """Move the contributions of whatever changed since the last time, once per entity.
 
-    def _contributions(self, state: State) -> Contributions:
-        return contribute(state, self._rules)
+        Contributions are a function of the state, so those in between would be taken back again anyway.
+        """
+        move, rules = self._panes.move, self._rules
+        for kind, entities in self._entities.items():
+            for entity_id, before in entities.before.items():
+                after = entities.states[entity_id]
+                move([] if before is None else contribute(before, rules), contribute(after, rules))
+                if kind is EntityKind.ACTIVITY:
+                    self._touches.move(entity_id, _touched_by(before), _touched_by(after))
+            entities.before.clear()
+        if self._panes.is_crowded:
+            self._coarsen(self._clock_ms)
 
     def _count(self, group: str, name: str, count: int = 1) -> None:
         if count:
@@ -252,9 +230,13 @@ class SlotTable:
 
     @property
     def dirty_keys(self) -> int:
-        """Number of fields the next commit writes or deletes."""
+        """About how many fields the next commit writes or deletes."""
         touches = len(self._touches.changed) + len(self._touches.changed_settled)
-        return len(self._panes.changed) + len(self._dirty_entities) + len(self._dirty_rows) + touches
+        entities = sum(
+            len(each.changed) * (2 if each.kind in OF_ENTITY else 1) + len(each.before) * _PANES_OF_ENTITY
+            for each in self._entities.values()
+        )
+        return len(self._panes.changed) + entities + len(self._dirty_rows) + touches
 
     def take_commit(self) -> Commit | None:
         """Return the commit in flight, else one with everything dirty, else None when nothing changed.
@@ -267,24 +249,12 @@ class SlotTable:
         return self._in_flight
 
     def _pack_dirty(self) -> Commit:
+        self._update_panes()
         board_set, board_del = self._pack_board()
         entities_set: dict[bytes, bytes] = {}
         entities_del: list[bytes] = []
-        for kind, entity_id in self._dirty_entities:
-            state = self._entities[kind].get(entity_id)
-            if state is None:
-                entities_del.append(layout.entity_field(kind, entity_id))
-            else:
-                entities_set[layout.entity_field(kind, entity_id)] = layout.pack_entity(state)
-                if type(state) is ReferenceState and state.record is not None:
-                    # Readers of the board need the record itself; it contributes to no pane.
-                    board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
-            if kind in OF_ENTITY:
-                fact = None if state is None else fact_of(state, self._rules)
-                if fact is None:
-                    board_del.append(layout.fact_field(kind, entity_id))
-                else:
-                    board_set[layout.fact_field(kind, entity_id)] = layout.pack_fact(fact)
+        for entities in self._entities.values():
+            self._pack_entities(entities, board_set, board_del, entities_set, entities_del)
         self._pack_touches(board_set, board_del, entities_set, entities_del)
         for table, key in self._dirty_rows:
             row = self._rows.get(table, {}).get(key)
@@ -292,12 +262,38 @@ class SlotTable:
                 entities_del.append(layout.row_field(table, key))
             else:
                 entities_set[layout.row_field(table, key)] = row
-        self._dirty_entities.clear()
         self._dirty_rows.clear()
         self._facts_dirty = False
         return Commit(
             self._owner, self._seq, dict(self.next_offset), board_set, board_del, entities_set, entities_del
         )
+
+    def _pack_entities(
+        self,
+        entities: EntityStore,
+        board_set: dict[bytes, bytes],
+        board_del: list[bytes],
+        entities_set: dict[bytes, bytes],
+        entities_del: list[bytes],
+    ) -> None:
+        kind, has_fact = entities.kind, entities.kind in OF_ENTITY
+        for entity_id in entities.changed:
+            state = entities.states.get(entity_id)
+            name = layout.entity_field(kind, entity_id)
+            if state is None:
+                entities_del.append(name)
+            else:
+                entities_set[name] = layout.pack_entity(state)
+                if type(state) is ReferenceState and state.record is not None:
+                    # Readers of the board need the record itself; it contributes to no pane.
+                    board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
+            if has_fact:
+                fact = None if state is None else fact_of(state, self._rules)
+                if fact is None:
+                    board_del.append(layout.fact_field(kind, entity_id))
+                else:
+                    board_set[layout.fact_field(kind, entity_id)] = layout.pack_fact(fact)
+        entities.changed.clear()
 
     def _pack_touches(
         self,
@@ -351,9 +347,10 @@ class SlotTable:
         An entity past retention, none of whose facts lies within it, takes its contributions along; an
         activity past its horizon leaves its contributions in the panes and can no longer change them.
         """
+        self._update_panes()
         activity_newest_ms = self.facts.newest_ms.get(ACTIVITIES, _BEGINNING_OF_TIME_MS)
         horizon_ms = activity_newest_ms - self._rules.activity_horizon_ms
-        activities = self._entities[EntityKind.ACTIVITY]
+        activities = self._entities[EntityKind.ACTIVITY].states
         for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
             self._settle(entity_id)
         newest_ms = self.facts.newest_event_ms
@@ -364,11 +361,13 @@ class SlotTable:
         oldest_ms = base_ms - self._rules.retention_ms
         for kind in _RETAINED:
             entities = self._entities[kind]
-            for entity_id in [each for each, state in entities.items() if state.last_seen_ms < oldest_ms]:
-                contributions = self._contributions(entities[entity_id])
-                if all(each.time_ms < oldest_ms for each in contributions):
+            for entity_id in [
+                each for each, state in entities.states.items() if state.last_seen_ms < oldest_ms
+            ]:
+                contributions = contribute(entities.states[entity_id], self._rules)
+                if all(time_ms < oldest_ms for _, time_ms, _ in contributions):
                     self._panes.retract(contributions)
-                    self._drop(kind, entity_id)
+                    entities.drop(entity_id)
         self._touches.expire(oldest_ms)
         before = self._panes.resolution
         self._panes.forget_before(oldest_ms)
@@ -390,14 +389,13 @@ class SlotTable:
         return min(now_ms, newest_ms) if self._rules.clock == "wall" else newest_ms
 
     def _settle(self, activity_id: str) -> None:
-        state = self._entities[EntityKind.ACTIVITY][activity_id]
+        activities = self._entities[EntityKind.ACTIVITY]
+        if activity_id in activities.before:
+            self._update_panes()
+        state = activities.states[activity_id]
         assert type(state) is ActivityState
         self._touches.settle(activity_id, state)
-        self._drop(EntityKind.ACTIVITY, activity_id)
-
-    def _drop(self, kind: EntityKind, entity_id: str) -> None:
-        del self._entities[kind][entity_id]
-        self._dirty_entities.add((kind, entity_id))
+        activities.drop(activity_id)
 
     # Faust tables
 
@@ -413,6 +411,11 @@ class SlotTable:
         else:
             rows[key] = value
         self._dirty_rows.add((table, key))
+
+
+def _touched_by(state: State | None) -> dict[Concern, Touch]:
+    assert state is None or type(state) is ActivityState
+    return touched_by(state)
 
 
 def _is_settled(state: State, horizon_ms: int) -> bool:

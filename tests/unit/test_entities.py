@@ -71,7 +71,7 @@ def test_stamps_stay_few_however_many_events_arrive(count: int) -> None:
 
 
 def stages_of(state: DealState) -> list[str]:
-    return [write.stage for write in state.stage_writes]
+    return [stage for _, _, stage in state.stage_writes]
 
 
 def test_every_stage_a_deal_was_in_is_remembered_even_when_told_late() -> None:

@@ -26,9 +26,7 @@ def store_with(contributions: list[Contribution], *, panes_max: int) -> PaneStor
 def past_contributions(count: int, seed: int = 1) -> list[Contribution]:
     rng = random.Random(seed)
     return [
-        Contribution(
-            Cell(rep=f"R{rng.randrange(3)}"), NOW_MS - rng.randrange(700 * DAY_MS), {WON: 1, OPEN: 1}
-        )
+        (Cell(rep=f"R{rng.randrange(3)}"), NOW_MS - rng.randrange(700 * DAY_MS), {WON: 1, OPEN: 1})
         for _ in range(count)
     ]
 
@@ -72,7 +70,9 @@ def test_sum_up_to_an_exact_edge_survives_coarsening() -> None:
     exact = [edge for edge in edges if edge_is_exact(edge, store.resolution, day_start=day_start)]
     assert len(exact) > 90
     for edge in exact:
-        assert total(store, WON, before_ms=edge) == sum(1 for each in contributions if each.time_ms < edge)
+        assert total(store, WON, before_ms=edge) == sum(
+            1 for _, time_ms, _ in contributions if time_ms < edge
+        )
 
 
 def test_late_contribution_and_its_retraction_meet_in_the_same_wide_pane() -> None:
@@ -104,10 +104,9 @@ def test_what_was_forgotten_is_neither_counted_again_nor_taken_back() -> None:
 def test_what_hindsight_knows_can_be_taken_back_whatever_grew_wider_meanwhile() -> None:
     rng = random.Random(5)
     contributions = []
-    for contribution in past_contributions(2000, seed=3):
+    for cell, time_ms, values in past_contributions(2000, seed=3):
         lag_ms = rng.choice((1, 5_000, 40_000, 600_000, rng.randrange(300 * DAY_MS)))
-        values = {**contribution.values, hindsight_key(CREATED_WON, lag_ms): 1}
-        contributions.append(contribution._replace(values=values))
+        contributions.append((cell, time_ms, {**values, hindsight_key(CREATED_WON, lag_ms): 1}))
     store = store_with(contributions[:1500], panes_max=400)
     for days in (-100, 0, 0, 90, 250):  # older panes and newer knowledge grow wider at different times
         store.coarsen(now_ms=NOW_MS + days * DAY_MS)
@@ -124,8 +123,8 @@ def test_hindsight_is_as_exact_as_the_panes_are() -> None:
     store = PaneStore(day_start=day_start, panes_max=1)
     created_ms = NOW_MS - 500 * DAY_MS + 7
     for lag_ms in (1, 30 * DAY_MS, 30 * DAY_MS + 1, 400 * DAY_MS + 7):
-        store.add([Contribution(Cell(), created_ms, {hindsight_key(CREATED_WON, lag_ms): 1})])
-    store.add([Contribution(Cell("R"), created_ms + each, {WON: 1}) for each in range(9)])
+        store.add([(Cell(), created_ms, {hindsight_key(CREATED_WON, lag_ms): 1})])
+    store.add([(Cell("R"), created_ms + each, {WON: 1}) for each in range(9)])
     store.coarsen(now_ms=NOW_MS)
     pane = next(values for key, values in store.panes.items() if CREATED_WON in values)
     day_ms = day_start(created_ms)

@@ -1,0 +1,47 @@
+"""A slot's entities of one kind in memory: events in, which entities changed and what they were before out.
+
+Knows no pane and no store, counts nothing: what an entity contributes is asked for once per commit, however
+many of its events came since the last one.
+"""
+
+from msgspec.structs import replace
+
+from streams.entities import COUNTS, NOTHING_NEW, State, merge_into, new_state
+from streams.events import EntityKind, Event
+
+
+class EntityStore:
+    def __init__(self, kind: EntityKind) -> None:
+        self.kind = kind
+        self.states: dict[str, State] = {}
+        """By entity id."""
+        self.changed: set[str] = set()
+        """Ids of entities that the next commit writes or deletes."""
+        self.before: dict[str, State | None] = {}
+        """Id -> the state that the panes still tell of, of entities whose contributions may have moved."""
+
+    def fold(self, event: Event) -> bool:
+        """Merge one event; False when it changed nothing."""
+        entity_id = event.entity_id
+        state = self.states.get(entity_id)
+        if state is None:
+            self.states[entity_id] = new_state(event)
+            self.before[entity_id] = None
+        elif entity_id in self.before:
+            if merge_into(state, event) == NOTHING_NEW:
+                return False
+        else:
+            before = replace(state)
+            outcome = merge_into(state, event)
+            if outcome == NOTHING_NEW:
+                return False
+            if outcome == COUNTS:
+                self.before[entity_id] = before
+        self.changed.add(entity_id)
+        return True
+
+    def drop(self, entity_id: str) -> None:
+        """Forget an entity whose contributions the panes tell of as they are."""
+        assert entity_id not in self.before
+        del self.states[entity_id]
+        self.changed.add(entity_id)
