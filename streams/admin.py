@@ -40,6 +40,12 @@ async def topic_names(kafka: KafkaSettings) -> set[str]:
         return set(await admin.list_topics())
 
 
+async def cluster_id(kafka: KafkaSettings) -> str:
+    """Return the id that the brokers gave their cluster; "" where they tell none."""
+    async with connected(kafka) as admin:
+        return str((await admin.describe_cluster()).get("cluster_id") or "")
+
+
 async def ensure_topics(settings: Settings) -> dict[str, int]:
     """Create missing topics, check that the source topics fit together; return all partition counts."""
     async with connected(settings.kafka) as admin:

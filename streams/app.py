@@ -3,7 +3,8 @@
 Boot order of `run_worker`:
 1. the worker's own doors and the main-loop watchdog;
 2. wait for Redis, refuse one that would drop state; wait for Kafka, create missing topics, check them;
-3. announce the number of slots to readers; wait while the state in use is of other settings;
+3. wait while another deployment folds into this state, or while it is of other settings; announce the
+   number of slots to readers;
 4. the dead-letter producer, the Faust app, the checkpointer;
 5. until `stop`: serve. Then the app stops reading, the last commit is made, the group is left.
 """
@@ -24,6 +25,7 @@ from streams.agents import add_fold_agent
 from streams.checkpointer import Checkpointer
 from streams.clock import SystemClock
 from streams.dead_letter import DeadLetterProducer
+from streams.deployment import Deployment, HeldByAnother
 from streams.faust_table import NoChangelogTableManager, RedisTable
 from streams.kafka_client import bootstrap_servers, meaning_of, ssl_context
 from streams.keeper import BatchHook, Keeper
@@ -185,7 +187,9 @@ async def run_worker(
             version=settings.definition_version,
         )
         parts.push_async_callback(store.close)
-        slots = await _wait_for_both(settings, store, stop, status)
+        deployment = Deployment(settings)
+        parts.push_async_callback(deployment.close)
+        slots = await _wait_for_both(settings, store, deployment, stop, status)
         if slots is None:
             return
         app = create_app(settings, store)
@@ -199,18 +203,19 @@ async def run_worker(
         app.checkpointer.observe_seconds = status.commit_seconds.observe
         await app.letters.start()
         parts.push_async_callback(app.letters.stop)
-        await _serve(app, stop, while_ours(store, settings, slots))
+        await _serve(app, stop, while_ours(store, settings, slots), deployment.while_held())
 
 
-async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, Any, None]) -> None:
-    """Run the app and the checkpointer until `stop` or until one of them, or the watch, fails."""
+async def _serve(app: SalesfloorApp, stop: asyncio.Event, *watches: Coroutine[Any, Any, None]) -> None:
+    """Run the app and the checkpointer until `stop` or until one of them, or a watch, fails."""
     starting = asyncio.create_task(app.start(), name="faust app")
     committing = asyncio.create_task(app.checkpointer.run(), name="checkpointer")
     looking = asyncio.create_task(app.checkpointer.look_after(), name="look after")
-    watching = asyncio.create_task(watch, name="watch the definition")
+    watching = [asyncio.create_task(watch, name="watch") for watch in watches]
     ended = asyncio.create_task(app.wait_until_stopped(), name="faust app ended")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    watched: set[asyncio.Task[Any]] = {starting, committing, looking, watching, ended, stopping}
+    watched: set[asyncio.Task[Any]] = {starting, committing, looking, *watching, ended, stopping}
+    everything = list(watched)
     try:
         while not stop.is_set() and not ended.done():
             done, _pending = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -221,15 +226,15 @@ async def _serve(app: SalesfloorApp, stop: asyncio.Event, watch: Coroutine[Any, 
             cause = app.failure or app.crash_reason
             why = _reason(cause) if cause else "no reason given"
             raise WorkerFailed(f"the worker ended by itself: {why}")
-    except Switched as error:
+    except (Switched, HeldByAnother) as error:
         raise WorkerFailed(str(error)) from error
     except (KafkaError, StoreUnavailable) as error:
         raise WorkerFailed(f"the worker ended by itself: {meaning_of(error)}") from error
     finally:
         await _stop(app)
-        for task in (starting, committing, looking, watching, ended, stopping):
+        for task in everything:
             task.cancel()
-        await asyncio.gather(starting, committing, looking, watching, ended, stopping, return_exceptions=True)
+        await asyncio.gather(*everything, return_exceptions=True)
 
 
 def _reason(cause: BaseException) -> str:
@@ -245,9 +250,9 @@ async def _stop(app: SalesfloorApp) -> None:
 
 
 async def _wait_for_both(
-    settings: Settings, store: RedisStore, stop: asyncio.Event, status: WorkerStatus
+    settings: Settings, store: RedisStore, deployment: Deployment, stop: asyncio.Event, status: WorkerStatus
 ) -> int | None:
-    """Wait until Redis and Kafka can be used; return the number of slots, None when stopped before."""
+    """Wait until Redis and Kafka can be used, by us; return the number of slots, None when stopped before."""
     redis, kafka = settings.redis, settings.kafka
     warnings = await _until_there(
         "Redis", lambda: store.check(require_noeviction=redis.require_noeviction), StoreUnavailable, stop
@@ -257,17 +262,21 @@ async def _wait_for_both(
     for warning in warnings:
         log.warning(warning)
     status.waiting_for = "kafka"
-    counts = await _until_there(
-        f"Kafka at {kafka.bootstrap}", lambda: ensure_topics(settings), KafkaError, stop
-    )
-    if counts is None:
+
+    async def topics() -> int:
+        counts = await ensure_topics(settings)
+        await deployment.learn_name()
+        return counts[SOURCES[0]]
+
+    slots = await _until_there(f"Kafka at {kafka.bootstrap}", topics, KafkaError, stop)
+    if slots is None:
         return None
-    slots = counts[SOURCES[0]]
     status.waiting_for = "redis"
-    ours = await _until_there(
-        "Redis", lambda: until_ours(store, settings, slots, stop), StoreUnavailable, stop
-    )
-    return slots if ours else None
+
+    async def ours() -> bool:
+        return await deployment.until_held(stop) and await until_ours(store, settings, slots, stop)
+
+    return slots if await _until_there("Redis", ours, StoreUnavailable, stop) else None
 
 
 async def _until_there(

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import randrange
 
 from tests.chaos import (
+    deployments,
     kafka_scenarios,
     kafka_topic_scenarios,
     redis_scenarios,
@@ -21,7 +22,15 @@ from tests.chaos.report import as_json, table
 from tests.chaos.runner import Plan, Runner
 from tests.chaos.stage import SCENARIOS, Scenario
 
-PLAYS = (worker_scenarios, redis_scenarios, scrape_scenarios, kafka_scenarios, kafka_topic_scenarios, soak)
+PLAYS = (
+    deployments,
+    worker_scenarios,
+    redis_scenarios,
+    scrape_scenarios,
+    kafka_scenarios,
+    kafka_topic_scenarios,
+    soak,
+)
 """The modules whose scenarios there are; importing them declares these."""
 
 

@@ -1,0 +1,33 @@
+"""Deployments that get into each other's way."""
+
+import asyncio
+
+from tests.chaos.stage import Stage, scenario
+
+OTHER_GROUP = {"SALESFLOOR_KAFKA__GROUP": "another"}
+
+
+@scenario(
+    rows=(30,),
+    holds="a second deployment on the same state waits, and takes over when the first is gone",
+    short=True,
+)
+async def two_deployments(stage: Stage) -> None:
+    floor = stage.floor
+    claims = await floor.metric_sum("claims_total")
+    second = await floor.add_worker(ready=False, **OTHER_GROUP)
+
+    async def waits() -> bool:
+        return "another deployment" in second.said()
+
+    await stage.until("the second says that it waits", waits)
+    await asyncio.sleep(3.0)
+    assert await floor.metric_sum("claims_total") == claims, "the second one took slots"
+    assert await floor.metric_sum("fenced_total") == 0
+    stage.note(next(line for line in second.said().splitlines() if "another deployment" in line))
+    async with stage.fault("the first deployment ends, the second goes on"):
+        for worker in list(floor.workers):
+            if worker is not second:
+                await floor.remove_worker(worker)
+    await floor.remove_worker(second)
+    await floor.staff(1)
