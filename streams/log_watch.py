@@ -5,6 +5,7 @@ past offsets that hold no record, or released. Folds nothing.
 """
 
 import logging
+from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 TRUNCATION_SIGHTINGS = 3
 """A new partition leader may for a moment tell an older high watermark; a truncated log keeps telling it."""
+MISSING_SIGHTINGS = 5
+"""Brokers that have just started may for a moment not know all topics."""
 IDENTITY_LOOKS = 10
 """Looks, a second apart, from one question for the topics' ids to the next."""
 STALL_SIGHTINGS = 5
@@ -27,12 +30,20 @@ STALL_SIGHTINGS_BUSY = 60
 """While others move, a partition with a backlog may just be waiting for its turn."""
 
 
+class TopicsGone(Exception):
+    """Source topics are not there any more. Started again the worker makes them, and says what that means."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(topics)} not in Kafka any more: deleted, or the broker lost its data")
+
+
 class LogWatch:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._folded_to = 0
         """Sum of all next offsets at the last look: whether anything moved since."""
         self._looks = 0
+        self._missing_sightings = 0
         self._of_other_topics: set[int] = set()
         """Slots stopped because a topic was made anew, whatever its log's end."""
 
@@ -41,6 +52,7 @@ class LogWatch:
         reader = self._keeper.reader
         if reader is None:
             return
+        self._check_presence(reader)
         self._check_ends(reader)
         if self._looks % IDENTITY_LOOKS == 0:
             await self._check_identity(reader)
@@ -48,6 +60,13 @@ class LogWatch:
         if reading:
             await self._check_progress(reader)
         await self._check_stopped()
+
+    def _check_presence(self, reader: Reader) -> None:
+        """End a worker whose topics are gone: its group gives it nothing to read, which looks like peace."""
+        missing = reader.missing_topics()
+        self._missing_sightings = self._missing_sightings + 1 if missing else 0
+        if self._missing_sightings == MISSING_SIGHTINGS:
+            self._keeper.on_fatal(TopicsGone(missing))
 
     def _check_ends(self, reader: Reader) -> None:
         """Stop slots one of whose logs ends before what was folded of it."""

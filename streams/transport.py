@@ -232,6 +232,11 @@ class BatchConsumer(driver.Consumer):
         coordinator = consumer._coordinator if consumer is not None else None
         return coordinator is not None and getattr(coordinator, "coordinator_id", None) is not None
 
+    def missing_topics(self) -> list[str]:
+        """Return the source topics that the brokers' last metadata does not know."""
+        cluster = self._aiokafka._client.cluster
+        return [topic for topic in SOURCES if not cluster.partitions_for_topic(topic)]
+
     async def topic_ids(self) -> dict[str, str]:
         """Return the source topics' ids, as far as the brokers give some."""
         return await self._in_thread(topic_ids(self._aiokafka._client, SOURCES))

@@ -57,6 +57,7 @@ class NotedReader:
     stable: Offsets = field(default_factory=dict)
     """Ends of what may be read, where transactions are open; else the watermarks."""
     empty: Offsets = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
     seeks: list[Offsets] = field(default_factory=list)
     paused: set[TopicPartition] = field(default_factory=set)
@@ -91,6 +92,9 @@ class NotedReader:
 
     def empty_to(self, partition: TopicPartition) -> int | None:
         return self.empty.get(partition)
+
+    def missing_topics(self) -> list[str]:
+        return self.missing
 
     async def topic_ids(self) -> dict[str, str]:
         if self.refuses:

@@ -180,3 +180,19 @@ async def test_brokers_that_do_not_answer_about_ids_stop_nothing() -> None:
     desk.reader.refuses = False
     await desk.look(10)
     assert desk.slot().ownership.phase is Phase.OWNING
+
+
+async def test_worker_whose_topics_are_gone_ends_and_names_them() -> None:
+    desk = Desk()
+    await desk.take()
+    desk.reader.missing = [DEALS, LEADS]
+    await desk.look(4)
+    desk.reader.missing = []
+    await desk.look()
+    desk.reader.missing = [LEADS]
+    await desk.look(4)
+    assert desk.fatal == []
+    await desk.look(3)
+    assert [str(error) for error in desk.fatal] == [
+        "sales.leads not in Kafka any more: deleted, or the broker lost its data"
+    ]
