@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from oracle.levels import Here, Moments
 from oracle.records import Record
@@ -43,7 +44,7 @@ class Activity:
 
     here: Here = None
 
-    @property
+    @cached_property
     def moments(self) -> Moments:
         return {
             "completed": self.completed_ms,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from oracle.activities import Activity, activity_of
 from oracle.currencies import MINOR_DIGITS
@@ -55,7 +56,7 @@ class Deal:
     own_chance: float | None = None  # what the deal says itself, whatever its stage
     here: Here = None
 
-    @property
+    @cached_property
     def moments(self) -> Moments:
         return {"created": self.created_ms, "closed": None if self.status == "open" else self.closed_ms}
 
@@ -85,7 +86,7 @@ class Lead:
     product: str = ""
     here: Here = None
 
-    @property
+    @cached_property
     def moments(self) -> Moments:
         own = {"created": self.created_ms, "qualified": self.qualified_ms, "converted": self.converted_ms}
         return own if self.story is None else own | dict(self.story.moments)

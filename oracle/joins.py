@@ -89,7 +89,7 @@ class LeadStory:
     floor: Floor = field(repr=False)
     here: Here = None
 
-    @property
+    @cached_property
     def moments(self) -> Moments:
         return {"created": self.created_ms, "reached": self.reached_ms, "decided": self.decided_ms}
 

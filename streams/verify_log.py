@@ -59,6 +59,7 @@ async def read_log(
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",
         fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
     )
     await consumer.start()

@@ -135,7 +135,7 @@ def records_of(known: Known) -> list[Reference]:
         RosterSpell(e.rep, None, e.team or None, e.region or None, e.first, e.after) for e in known.roster
     ]
     records += [Stage(stage, probability=chance) for stage, chance in known.chances.items()]
-    records += [MarketSize(f"{first}/{after}", size) for first, after, size in known.markets]
+    records += [MarketSize(f"{first}/{after}", Decimal(str(size))) for first, after, size in known.markets]
     return records
 
 

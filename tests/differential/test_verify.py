@@ -21,7 +21,7 @@ from streams.simulate import Floor as MadeUp
 from streams.verify import Comparison
 from tests.differential.test_generated_histories import CASES
 from tests.differential.test_reference_events import Working, reference_of, told
-from tests.histories import DAY_MS, Delivery, Generator, cloud_event, delivery, edge_times, rfc3339
+from tests.histories import DAY_MS, Delivery, Event, Generator, cloud_event, delivery, edge_times, rfc3339
 from tests.product_path import ProductPath
 
 SLOTS = 2
@@ -99,7 +99,7 @@ def test_activities_that_became_final_are_followed(seed: int) -> None:
     events = []
     for number in range(150):
         time_ms = WEEK_START_MS + min(79, max(0, number // 2 + random.randint(-20, 5))) * DAY_MS
-        data = {"kind": random.choice(("call", "demo", "follow_up")), "rep_id": random.choice(("R1", "R2"))}
+        data: Event = {"kind": random.choice(("call", "demo", "follow_up")), "rep_id": random.choice(("R1", "R2"))}
         if random.random() < 0.5:
             data["due_at"] = data["scheduled_at"] = rfc3339(time_ms + random.randint(-3, 20) * DAY_MS)
         verb = random.choice(("completed", "completed", "scheduled", "updated", "deleted"))
