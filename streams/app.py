@@ -274,7 +274,9 @@ async def _wait_for_both(
     status.waiting_for = "redis"
 
     async def ours() -> bool:
-        return await deployment.until_held(stop) and await until_ours(store, settings, slots, stop)
+        return await deployment.until_held(stop) and await until_ours(
+            store, settings, slots, stop, tell=status.wait_for
+        )
 
     return slots if await _until_there("Redis", ours, StoreUnavailable, stop) else None
 

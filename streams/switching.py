@@ -7,6 +7,7 @@ at throwing each other's state away: one of them waits, and says what to do.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from streams.definition import differences, shown_of
 from streams.logs import fields
@@ -22,8 +23,16 @@ class Switched(Exception):
     """The state in use is no longer this worker's: its release or settings are of before, or of later."""
 
 
-async def until_ours(store: StateStore, settings: Settings, slots: int, stop: asyncio.Event) -> bool:
+async def until_ours(
+    store: StateStore,
+    settings: Settings,
+    slots: int,
+    stop: asyncio.Event,
+    tell: Callable[[str], None] = lambda _cause: None,
+) -> bool:
     """Announce the slots; wait while the state in use is not ours. False when stopped before.
+
+    `tell` is told why it waits, and "" when it does no more.
 
     State without a single record in it is nobody's: it is taken over. State that another release arranged
     is left alone, for what looks empty here need not be.
@@ -35,6 +44,7 @@ async def until_ours(store: StateStore, settings: Settings, slots: int, stop: as
             cause = await _refused(store, ours, settings)
         except ForeignFormat as error:
             cause = str(error)
+        tell(cause or "")
         if cause is None:
             return True
         if cause != said:

@@ -62,6 +62,8 @@ class WorkerStatus:
     checkpointer: Checkpointer | None = None
     waiting_for: Literal["redis", "kafka"] = "redis"
     """What a starting worker waits for, as long as there is no keeper."""
+    held_up_by: str = ""
+    """What a starting worker waits for that only an operator can bring about."""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,9 @@ class WorkerStatus:
         )
         self.registry.register(_WorkerCollector(self))
         ProcessCollector(registry=self.registry)  # memory, processor time, open files
+
+    def wait_for(self, cause: str) -> None:
+        self.held_up_by = cause
 
     @property
     def redis_reachable(self) -> bool:
@@ -91,7 +96,7 @@ class WorkerStatus:
         """Return why this worker is not ready, None when it is."""
         keeper, checkpointer = self.keeper, self.checkpointer
         if keeper is None or checkpointer is None:
-            return "waiting for Kafka and Redis"
+            return f"waiting: {self.held_up_by}" if self.held_up_by else "waiting for Kafka and Redis"
         if checkpointer.unavailable_since is not None:
             return "Redis is away"
         if not keeper.joined or keeper.reader is None:

@@ -1,96 +1,80 @@
-"""A simulated worker process: the real keeper, checkpointer and fold on a log and a store that may fail.
-
-Between any two steps of the real code that touch the outside lies an await of random length, and there
-a worker can be frozen or die. A dead one does nothing any more, not even on its way out.
-"""
+"""A simulated worker process: the real keeper, checkpointer, switch and fold on a log and store that fail."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from random import Random
 
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from streams.checkpointer import Checkpointer
 from streams.clock import ManualClock
 from streams.keeper import Keeper
+from streams.ownership import Phase
 from streams.rules import FoldRules
+from streams.settings import Settings
+from streams.settings_rules import fold_rules
 from streams.slot import Offsets
-from streams.stores.base import Board, Claim, Commit, Mark, Outcome, SlotImage
+from streams.stores.base import Claim, Mark, StoreUnavailable
 from streams.stores.memory import MemoryStore
+from streams.switching import Switched, until_ours, while_ours
 from streams.table import DeadLetter
 from tests.folding import LogRecord
+from tests.simulation.log import Log
+from tests.simulation.outside import Outside
+from tests.simulation.stores import SlowStore
+from tests.simulation.witness import Masks, Witness
 
-STEP_SECONDS_MAX = 0.05
 FETCH_SECONDS_MAX = 0.15
 IDLE_SECONDS_MAX = 0.6
 """A reader that finds nothing asks less and less often, up to this: most polls would be in vain."""
 BATCH_MAX = 6
+COMMIT_SECONDS = 0.3
+RETRY_SECONDS = 0.5
+
+Letter = tuple[str, int, int]
+"""Topic, partition and offset of a record that became a dead letter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """Settings of one definition version, and what follows of them."""
+
+    settings: Settings
+    rules: FoldRules
+    version: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Definition":
+        return cls(settings, fold_rules(settings), settings.definition_version)
 
 
 @dataclass
-class Log:
-    """The topics: records by partition, with gaps between offsets as compaction and markers leave them."""
+class Floor:
+    """What all processes of a simulated floor share."""
 
-    records: dict[TopicPartition, list[LogRecord]] = field(default_factory=dict)
-    ends: dict[TopicPartition, int] = field(default_factory=dict)
-
-    def append(self, partition: TopicPartition, value: bytes, *, gap: int = 0) -> None:
-        offset = self.ends.get(partition, 0) + gap
-        record = LogRecord(partition.topic, partition.partition, offset, value)
-        self.records.setdefault(partition, []).append(record)
-        self.ends[partition] = offset + 1
-
-    def fetch(self, partition: TopicPartition, offset: int, count: int) -> list[LogRecord]:
-        return [record for record in self.records.get(partition, ()) if record.offset >= offset][:count]
+    log: Log
+    store: MemoryStore
+    witness: Witness
+    letters: set[Letter]
+    hits: Counter[str]
+    slots: int
 
 
-class Outside:
-    """What every touch of the outside passes through: a delay, a freeze, or the end."""
+class WorkerStore(SlowStore):
+    """Notes what each claim found, so that the witness goes on from it."""
 
-    def __init__(self, random: Random) -> None:
-        self.random = random
-        self.dead = False
-        self.awake = asyncio.Event()
-        self.awake.set()
-
-    async def step(self, seconds_max: float = STEP_SECONDS_MAX) -> None:
-        if self.dead:
-            raise asyncio.CancelledError
-        await asyncio.sleep(self.random.random() * seconds_max)
-        await self.awake.wait()
-        if self.dead:
-            raise asyncio.CancelledError
-
-
-class SlowStore:
-    """The shared store as one worker reaches it: a step before the call and one before its answer."""
-
-    def __init__(self, store: MemoryStore, outside: Outside) -> None:
-        self._store = store
-        self._outside = outside
-        self.follow = store.follow
+    def __init__(self, store: MemoryStore, outside: Outside, hits: Counter[str], witness: Witness) -> None:
+        super().__init__(store, outside, hits)
+        self._witness = witness
+        self.base: dict[int, Masks] = {}
 
     async def claim(self, slot: int) -> Claim:
-        await self._outside.step()
-        claim = await self._store.claim(slot)
-        await self._outside.step()
+        claim = await super().claim(slot)
+        self.base[slot] = self._witness.by_mark[Mark(claim.owner, claim.seq)][1]
         return claim
-
-    async def commit(self, slot: int, commit: Commit) -> Outcome:
-        await self._outside.step()
-        outcome = await self._store.commit(slot, commit)
-        await self._outside.step()
-        return outcome
-
-    async def read_board(self, slot: int) -> Board:
-        return await self._store.read_board(slot)
-
-    async def read_mark(self, slot: int) -> Mark:
-        return await self._store.read_mark(slot)
-
-    async def read_image(self, slot: int) -> SlotImage:
-        return await self._store.read_image(slot)
 
 
 class SimulatedReader:
@@ -107,8 +91,9 @@ class SimulatedReader:
         return True
 
     async def seek_to(self, positions: Mapping[TopicPartition, int]) -> None:
-        await self._outside.step()
+        await self._outside.step("seek")
         self.positions.update(positions)
+        await self._outside.step("sought")
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self.paused |= set(partitions)
@@ -117,111 +102,157 @@ class SimulatedReader:
         self.paused -= set(partitions)
 
     def behind(self) -> list[TopicPartition]:
-        """Return the partitions that it may read and that hold more than it has read, in order."""
-        readable = ((tp, at) for tp, at in self.positions.items() if tp not in self.paused)
-        return sorted(tp for tp, at in readable if at < self._log.ends.get(tp, 0))
+        """Return the partitions that it may read and whose end it has not reached, or that end before it."""
+        partitions = self._log.partitions
+        return sorted(
+            place
+            for place in partitions.keys() & self.positions.keys() - self.paused
+            if self.positions[place] < partitions[place].end
+        )
 
     async def earliest(self, partitions: Iterable[TopicPartition]) -> Offsets:
-        await self._outside.step()
-        return dict.fromkeys(partitions, 0)
+        await self._outside.step("earliest")
+        return {place: self._log.begin(place) for place in partitions}
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> Offsets:
-        await self._outside.step()
-        return {partition: self._log.ends.get(partition, 0) for partition in partitions}
+        await self._outside.step("ends")
+        return {place: self._log.end(place) for place in partitions}
 
     def high_watermark(self, partition: TopicPartition) -> int | None:
-        return self._log.ends.get(partition, 0)
+        return self._log.end(partition)
 
     def readable_end(self, partition: TopicPartition) -> int | None:
-        return self._log.ends.get(partition, 0)
+        return self._log.end(partition)
 
     def empty_to(self, partition: TopicPartition) -> int | None:
         return None
 
+    def missing_topics(self) -> list[str]:
+        return []
+
+    async def topic_ids(self) -> dict[str, str]:
+        return {}
+
     async def report_offsets(self, offsets: Offsets) -> None:
-        await self._outside.step()
+        await self._outside.step("report")
+        await self._outside.step("reported")
 
 
 class Letters:
     """The dead-letter topic, shared by all workers."""
 
-    def __init__(self, outside: Outside, sent: set[tuple[str, int, int]]) -> None:
+    def __init__(self, outside: Outside, sent: set[Letter]) -> None:
         self._outside = outside
         self._sent = sent
 
     async def send(self, letters: Iterable[DeadLetter]) -> None:
-        await self._outside.step()
+        letters = list(letters)
+        await self._outside.step("letters")
         for letter in letters:
             self._sent.add((letter.record.topic, letter.record.partition, letter.record.offset))
+        await self._outside.step("letters sent")
 
 
 class SimulatedWorker:
+    """One process. `joins` is called when it may take its place in the group."""
+
     def __init__(
-        self,
-        name: str,
-        *,
-        log: Log,
-        store: MemoryStore,
-        rules: FoldRules,
-        clock: ManualClock,
-        random: Random,
-        letters: set[tuple[str, int, int]],
+        self, floor: Floor, definition: Definition, *, now_ms: int, random: Random, joins: Callable[[], None]
     ) -> None:
-        self.name = name
-        self.log = log
+        self.definition = definition
         self.random = random
-        self.outside = Outside(random)
-        self.reader = SimulatedReader(log, self.outside)
+        self.joined = False
         self.fatal: Exception | None = None
         self.lucky = False
+        self.clock = ManualClock(now_ms)
+        self.outside = Outside(random, floor.hits)
+        self.reader = SimulatedReader(floor.log, self.outside)
+        self._floor = floor
+        self._joins = joins
         self._membership = asyncio.Lock()
-        self.keeper = Keeper(
-            store=SlowStore(store, self.outside), rules=rules, clock=clock, on_fatal=self._on_fatal
-        )
-        self.checkpointer = Checkpointer(self.keeper, Letters(self.outside, letters), interval_seconds=0.2)
-        self._tasks = [
-            asyncio.create_task(self.checkpointer.run(), name=f"{name} commits"),
-            asyncio.create_task(self._read(), name=f"{name} reads"),
-        ]
+        mine = floor.store.with_version(definition.version)
+        self.store = WorkerStore(mine, self.outside, floor.hits, floor.witness)
+        self.keeper = Keeper(self.store, definition.rules, self.clock, on_fatal=self._on_fatal)
+        floor.witness.watch(self.keeper, self.store.base)
+        letters = Letters(self.outside, floor.letters)
+        self.checkpointer = Checkpointer(self.keeper, letters, interval_seconds=COMMIT_SECONDS)
+        self._tasks = [asyncio.create_task(self._live())]
 
     def _on_fatal(self, error: Exception) -> None:
         self.fatal = error
+        self._floor.hits["too many reloads"] += type(error).__name__ == "TooManyReloads"
 
     @property
-    def alive(self) -> bool:
-        return not self.outside.dead
+    def counts(self) -> Mapping[str, int]:
+        counts = self.keeper.counts
+        return {
+            "zombie's claim": sum(max(0, slot.ownership.claims - 1) for slot in self.keeper.slots.values()),
+            "gap judged": counts.gap_records,
+            "read again": counts.reseeks,
+            "records lost": counts.lost_records,
+            "stopped": len(self.stopped()),
+            "worker waited": int(not self.joined),
+        }
 
-    @property
-    def frozen(self) -> bool:
-        return not self.outside.awake.is_set()
+    async def _live(self) -> None:
+        """Wait for the state to be of these settings, join the group, then watch that it stays so."""
+        settings, slots = self.definition.settings, self._floor.slots
+        while True:
+            try:
+                if await until_ours(self.store, settings, slots, asyncio.Event()):
+                    break
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+        works = (self.checkpointer.run(), self.checkpointer.look_after(), self._read())
+        self._tasks += [asyncio.create_task(work) for work in works]
+        self.joined = True
+        self._joins()
+        try:
+            await while_ours(self.store, settings, slots)
+        except Switched as error:
+            self._floor.hits["switched"] += 1
+            self.fatal = error
 
     async def _read(self) -> None:
         """Fetch and fold for ever, as the agent does: some batches come late, twice, or not at all."""
         sought: set[TopicPartition] = set()
         wait_seconds = FETCH_SECONDS_MAX
         while True:
-            await self.outside.step(wait_seconds)
-            behind = self.reader.behind()
-            if not behind:
-                wait_seconds = min(2 * wait_seconds, IDLE_SECONDS_MAX)
+            try:
+                await self.outside.step("fetch", wait_seconds)
+                behind = self.reader.behind()
+                if not behind:
+                    wait_seconds = min(2 * wait_seconds, IDLE_SECONDS_MAX)
+                    continue
+                wait_seconds = FETCH_SECONDS_MAX
+                place = self.random.choice(behind)
+                batch = self._fetch(place, again=place in sought)
+                if batch and self.random.random() > 0.8 and not self.lucky:
+                    await self.outside.step("fetched")  # folded later: after a seek, a new owner
+            except OffsetOutOfRangeError as error:
+                self._floor.hits["out of range"] += 1
+                self.keeper.out_of_range(error.args[0])
                 continue
-            wait_seconds = FETCH_SECONDS_MAX
-            partition = self.random.choice(behind)
-            position = self.reader.positions[partition]
-            batch = self.log.fetch(partition, position, self.random.randint(1, BATCH_MAX))
-            self.reader.positions[partition] = batch[-1].offset + 1
-            luck = 0.5 if self.lucky or partition in sought else self.random.random()
-            if luck < 0.04:
-                continue  # the batch is lost on its way, but not twice; the next one shows a gap
-            if luck < 0.12:
-                batch = self.log.fetch(partition, max(0, position - 3), len(batch) + 3)  # and some once more
-            if luck > 0.8:
-                await self.outside.step()  # folded later, perhaps after a seek, a revocation, a new owner
-            again = self.keeper.fold(partition.topic, partition.partition, batch)
-            sought.discard(partition)
-            if again is not None:
-                sought.add(again)
-                await self.keeper.reseek(again)
+            except KafkaConnectionError:
+                continue
+            if batch:
+                again = self.keeper.fold(place.topic, place.partition, batch)
+                sought.discard(place)
+                if again is not None:
+                    sought.add(again)
+                    await self.keeper.reseek(again)
+
+    def _fetch(self, place: TopicPartition, *, again: bool) -> list[LogRecord]:
+        log, position = self._floor.log, self.reader.positions[place]
+        batch = log.fetch(place, position, self.random.randint(1, BATCH_MAX))
+        self.reader.positions[place] = batch[-1].offset + 1 if batch else log.end(place)
+        luck = 0.5 if self.lucky or again else self.random.random()
+        if luck < 0.04:
+            return []  # lost on its way, but not twice; the next one, or standing still, shows it
+        if luck < 0.12:
+            first = max(log.begin(place), position - 3)
+            return log.fetch(place, first, len(batch) + 3)  # and some once more
+        return batch
 
     async def revoke(self) -> None:
         async with self._membership:
@@ -232,21 +263,21 @@ class SimulatedWorker:
         async with self._membership:
             self.reader.positions, self.reader.paused = {}, set()
             positions = await self.keeper.take_over(partitions, self.reader)
-            await self.reader.seek_to(positions)
-
-    def freeze(self) -> None:
-        self.outside.awake.clear()
-
-    def thaw(self) -> None:
-        self.outside.awake.set()
+            try:
+                await self.reader.seek_to(positions)
+            except KafkaConnectionError as error:
+                self.fatal = error  # Faust crashes then
 
     def kill(self) -> None:
         """End like a process that was shot: whatever it was about to do does not happen."""
-        self.outside.dead = True
-        self.outside.awake.set()
+        self.outside.die()
         reloads = [slot.reload for slot in self.keeper.slots.values() if slot.reload is not None]
         for task in (*self._tasks, *reloads):
             task.cancel()
+
+    def stopped(self) -> list[int]:
+        slots = self.keeper.slots.items()
+        return [number for number, slot in slots if slot.ownership.phase is Phase.STOPPED]
 
     def failures(self) -> list[BaseException]:
         """Return errors that ended one of its loops: none may ever end by itself."""

@@ -10,6 +10,7 @@ from streams.settings import Settings
 from streams.stores.base import Commit
 from streams.stores.memory import MemoryStore
 from streams.switching import until_ours
+from streams.worker_metrics import WorkerStatus
 
 SETTINGS = Settings()
 
@@ -24,10 +25,13 @@ async def folded(slots: int) -> MemoryStore:
 
 
 async def is_held_back(store: MemoryStore, slots: int) -> bool:
-    stop = asyncio.Event()
-    waiting = asyncio.create_task(until_ours(store, SETTINGS, slots, stop))
+    stop, status = asyncio.Event(), WorkerStatus(lambda: 0.0)
+    waiting = asyncio.create_task(until_ours(store, SETTINGS, slots, stop, tell=status.wait_for))
     done, _ = await asyncio.wait([waiting], timeout=0.05)
     stop.set()
+    reason = status.unready_because()
+    assert reason is not None
+    assert (f"{slots} partitions" in reason) is not bool(done)
     assert await waiting is bool(done)
     return not done
 
