@@ -80,7 +80,7 @@ async def log_truncated(stage: Stage) -> None:
         file.truncate(log.stat().st_size // 2)
     await kafka.start()
     await stage.until("one worker has stopped a slot", lambda: _one_stopped(stage))
-    stage.note("; ".join(await _reasons(stage))[:200])
+    stage.note((await _reasons(stage))[0])
     code, said = await run_command(stage.floor, "topics", "adopt", DEALS)
     assert code == 0, said
     stage.judge.read_anew(DEALS)
@@ -91,12 +91,13 @@ async def log_truncated(stage: Stage) -> None:
 
 
 async def _reasons(stage: Stage) -> list[str]:
+    """Return what stopped slots say, the first of them of each worker."""
     told = [await stage.floor.get(worker.port, "/-/ready") for worker in stage.floor.workers]
-    return [text.strip() for status, text in told if status == 503]
+    return [text.split(". ")[0] for _, text in told if text.startswith("stopped: ")]
 
 
 async def _one_stopped(stage: Stage) -> bool:
-    return any("stopped: " in reason for reason in await _reasons(stage))
+    return bool(await _reasons(stage))
 
 
 @scenario(
@@ -112,7 +113,7 @@ async def broker_comes_back_empty(stage: Stage) -> None:
     kafka.forget_everything()
     await kafka.start()
     await until_unready(stage, "stopped: ")
-    stage.note("; ".join(await _reasons(stage))[:200])
+    stage.note((await _reasons(stage))[0])
     code, said = await run_command(stage.floor, "topics", "adopt", *SOURCES)
     assert code == 0, said
     for topic in SOURCES:
@@ -225,7 +226,7 @@ async def compacted_reference(stage: Stage) -> None:
     async def is_compacted() -> bool:
         return await _count(kafka.bootstrap) <= written // 2
 
-    await stage.until("the log is compacted", is_compacted, 90.0)
+    await stage.until("the log is compacted", is_compacted, seconds=90.0)
     async with stage.fault("read past the holes", within_seconds=90.0):
         await floor.staff(2)
     stage.note(f"{await floor.metric_sum('gap_records_total'):.0f} offsets without a record passed")
@@ -277,7 +278,7 @@ async def broker_disk_full(stage: Stage) -> None:
         await stage.until("the gateway takes an event", lambda: _answers(stage, port, 1, 200))
         # No file may grow: what a full disk answers to every write.
         resource.prlimit(kafka.part.process.pid, resource.RLIMIT_FSIZE, (4_096, resource.RLIM_INFINITY))
-        await stage.until("the gateway answers 503", lambda: _answers(stage, port, 2, 503), 90.0)
+        await stage.until("the gateway answers 503", lambda: _answers(stage, port, 2, 503), seconds=90.0)
         await until_unready(stage, "Kafka is away")
         if kafka.part.alive:
             kafka.part.process.send_signal(signal.SIGKILL)
