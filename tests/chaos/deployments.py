@@ -10,7 +10,6 @@ OTHER_GROUP = {"SALESFLOOR_KAFKA__GROUP": "another"}
 @scenario(
     rows=(30,),
     holds="a second deployment on the same state waits, and takes over when the first is gone",
-    short=True,
 )
 async def two_deployments(stage: Stage) -> None:
     floor = stage.floor

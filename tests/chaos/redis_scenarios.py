@@ -173,9 +173,7 @@ async def slow_redis(stage: Stage) -> None:
     await _noticed(stage)
 
 
-@scenario(
-    rows=(11,), holds="a network cut to Redis, clean or half-open, delays only", proxied=True, short=True
-)
+@scenario(rows=(11,), holds="a network cut to Redis, clean or half-open, delays only", proxied=True)
 async def network_cut_to_redis(stage: Stage) -> None:
     proxy = stage.floor.redis.proxy
     for _ in range(stage.amount(1, long=5)):
