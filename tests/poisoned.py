@@ -11,10 +11,7 @@ from typing import NamedTuple
 
 TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "sales.deals": {
-        "deal": (
-            *("created", "updated", "won", "lost", "reopened", "deleted", "restored", "merged"),
-            *(),
-        )
+        "deal": (*("created", "updated", "won", "lost", "reopened", "deleted", "restored", "merged"),)
     },
     "sales.leads": {
         "lead": (
@@ -44,13 +41,37 @@ TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 REFERENCE = "sales.reference"
-FIELDS = (
-    *("status", "stage", "pipeline", "amount", "currency", "cost", "probability", "rep_id", "team_id"),
-    *("account_id", "lead_id", "deal_id", "products", "source", "region", "created_at", "closed_at", "kind"),
-    *("expected_close_on", "merged_into", "outcome", "duration_seconds", "scheduled_at", "due_at", "score"),
-    *("completed_at", "active_from", "active_to", "churned_at", "scale", "from", "to", "category", "period"),
-    *("kpi", "value", "level", "key", "rate", "valid_from", "order", "name", "unknown"),
-)
+WHOSE = ("rep_id", "team_id", "region", "unknown")
+FIELDS = {
+    "deal": (
+        *WHOSE,
+        *("status", "stage", "pipeline", "amount", "amount", "currency", "cost", "probability", "account_id"),
+        *("lead_id", "products", "source", "created_at", "closed_at", "expected_close_on", "merged_into"),
+    ),
+    "lead": (*WHOSE, "source", "account_id", "deal_id", "created_at", "merged_into"),
+    "activity": (
+        *WHOSE,
+        *(
+            "kind",
+            "deal_id",
+            "lead_id",
+            "account_id",
+            "outcome",
+            "duration_seconds",
+            "scheduled_at",
+            "due_at",
+        ),
+        "completed_at",
+    ),
+    "account": (*WHOSE, "active_from", "churned_at", "products", "merged_into"),
+    "feedback": (*WHOSE, "kind", "score", "score", "scale", "account_id"),
+    "spend": (*WHOSE, "amount", "currency", "category", "source", "from", "to"),
+    "target": ("kpi", "period", "value", "level", "key", "currency", "unknown"),
+    "rep": (*WHOSE, "name", "active_from", "active_to"),
+    "rate": ("currency", "rate", "valid_from", "unknown"),
+    "market": ("period", "value", "currency", "unknown"),
+    "stage": ("stage", "pipeline", "order", "probability", "unknown"),
+}
 SOUND = {
     "kpi": "revenue", "period": "2026-11", "value": "1", "rep_id": "R-1", "currency": "EUR", "rate": "1.1",
     "valid_from": "2026-11-01", "stage": "offer",
@@ -132,6 +153,60 @@ VALUES: tuple[object, ...] = (
     *("csat", "nps", "0-10", "1-10", "1-5", "EUR", "USD", "JPY", "eur", "XXX", "2026-11-21", "2026-02-30"),
     *("1979-12-31", "2200-01-01", "2199-12-31", "2026-W47", "20261121", "X-1", "X-2"),
 )
+MONEY: tuple[object, ...] = (
+    *("0", "1.00", "-1", -1, -0.5, "-0.01", "NaN", "Infinity", "1e5", "1_000", 7, 99.95, None, "5", True, ""),
+    *("90071992547409.93", "90071992547409.92", "9007199254740992", "9007199254740993", 1e16, 1e400),
+)
+NUMBERS: tuple[object, ...] = (
+    0,
+    1,
+    5,
+    6,
+    10,
+    11,
+    -1,
+    0.5,
+    1.5,
+    "1",
+    True,
+    None,
+    31_622_400,
+    31_622_401,
+    1e-320,
+    -0.0,
+)
+DAYS: tuple[object, ...] = (
+    *("2026-11-21", "2026-11-22", "2036-11-28", "2036-11-29", "2026-02-30", "1979-12-31", "1980-01-01"),
+    *("2199-12-31", "2200-01-01", "2026-W47", "20261121", "2026-11-21T00:00:00", None, 5),
+)
+WORDS: tuple[object, ...] = (
+    *(
+        "open",
+        "won",
+        "lost",
+        "call",
+        "demo",
+        "follow_up",
+        "csat",
+        "nps",
+        "enps",
+        "pulse",
+        "0-10",
+        "1-10",
+        "1-5",
+    ),
+    *("EUR", "USD", "JPY", "KWD", "eur", "XXX", None, "", 5),
+)
+LIKELY: dict[str, tuple[object, ...]] = {
+    **dict.fromkeys(("amount", "cost", "value", "rate"), MONEY),
+    **dict.fromkeys(("probability", "score", "duration_seconds", "order"), NUMBERS),
+    **dict.fromkeys(("expected_close_on", "from", "to", "valid_from", "active_to"), DAYS),
+    **dict.fromkeys(("status", "kind", "scale", "currency"), WORDS),
+    **dict.fromkeys(
+        ("created_at", "closed_at", "scheduled_at", "due_at", "completed_at", "churned_at"), TIMES
+    ),
+    "active_from": (*TIMES, *DAYS),
+}
 NAMES: tuple[object, ...] = (*["X-1", "X-2", "X-3"] * 4, "", 5, None, "é" * 128, "é" * 129, "x" * 257)
 BYTES = b'"{}[]:,0\\\x00\xff e.1-nt\t'
 
@@ -158,12 +233,15 @@ def poisoned(seed: int) -> Iterator[Poisoned]:
 
 def _event(random: Random, topic: str, kind: str, verb: str) -> dict[str, object]:
     data: dict[str, object] = {}
+    fields = FIELDS[kind]
     if topic == REFERENCE:
-        data |= {name: value for name, value in SOUND.items() if random.random() < 0.95}
-        data |= {name: random.choice(VALUES) for name in random.sample(FIELDS, random.choice((0, 0, 1, 2)))}
+        data |= {name: value for name, value in SOUND.items() if name in fields and random.random() < 0.95}
+        chosen = random.sample(fields, random.choice((0, 1, 2)))
     else:
-        data |= {name: random.choice(VALUES) for name in random.sample(FIELDS, random.randint(0, 5))}
         data[f"{kind}_id"] = random.choice(NAMES)
+        chosen = random.sample(fields, random.randint(0, min(len(fields), 4)))
+    for name in chosen:
+        data[name] = random.choice(LIKELY.get(name, VALUES) if random.random() < 0.7 else VALUES)
     event: dict[str, object] = {
         "specversion": "1.0",
         "id": f"i{random.randrange(100)}",

@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from oracle.reading import KIND_OF_TOPIC, Refusal, Told, read
 from oracle.records import meaning
 from streams.decode import decode
-from streams.events import EntityKind, Event
+from streams.events import EntityKind, Event, ReferenceChanges
 from tests.poisoned import Poisoned, poisoned
 from tests.strength import amount
 
@@ -34,10 +34,8 @@ def decoded(record: Poisoned) -> Event | None:
 
 
 def written(event: Event) -> dict[str, Any]:
-    changes = event.changes
-    if event.kind is EntityKind.REFERENCE:
-        changes = changes.record  # type: ignore[union-attr]
-    values = {name: getattr(changes, name) for name in changes.__struct_fields__}
+    held: Struct = event.changes.record if isinstance(event.changes, ReferenceChanges) else event.changes
+    values = {name: getattr(held, name) for name in held.__struct_fields__}
     return {name: value for name, value in values.items() if value is not UNSET and name not in NOT_COUNTED}
 
 
