@@ -93,7 +93,7 @@ async def check(client: Redis, address: str, *, require_noeviction: bool) -> lis
     config: dict[str, str] = {}
     try:
         # One at a time: before version 7, CONFIG GET takes one name only.
-        for name in ("maxmemory", "maxmemory-policy", "appendonly"):
+        for name in ("maxmemory", "maxmemory-policy", "appendonly", "cluster-enabled"):
             with translated(address):
                 said: dict[bytes | str, bytes | str] = await ask(client, "CONFIG GET", name)
             config.update((_text(key), _text(value)) for key, value in said.items())
@@ -108,6 +108,11 @@ async def check(client: Redis, address: str, *, require_noeviction: bool) -> lis
 
 def _judge(config: dict[str, str], address: str, *, require_noeviction: bool) -> list[str]:
     warnings = []
+    if config.get("cluster-enabled") == "yes":
+        raise StoreMisconfigured(
+            f"Redis at {address} is a node of a Redis Cluster, which holds only some of the slots. Name a "
+            "Redis that is not part of one: one master, with replicas behind the same address if you like."
+        )
     policy = config.get("maxmemory-policy", "noeviction")
     # Without a memory limit nothing is ever evicted, whatever the policy says.
     if config.get("maxmemory", "0") != "0" and policy != "noeviction":
@@ -164,7 +169,9 @@ def _untrusted(error: BaseException | None) -> str:
             f"shows a certificate that is not trusted ({error.verify_message}); name the authority that "
             "signed it at the end of redis.url: ?ssl_ca_certs=FILE"
         )
-    return f"and this side find no common TLS ({error.reason}); check that redis.url is right to say rediss://"
+    return (
+        f"and this side find no common TLS ({error.reason}); check that redis.url is right to say rediss://"
+    )
 
 
 def _is_denied(error: redis_errors.ResponseError) -> bool:

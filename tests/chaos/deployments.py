@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.chaos.redis import RedisServer
 from tests.chaos.stage import Stage, scenario
 
 OTHER_GROUP = {"SALESFLOOR_KAFKA__GROUP": "another"}
@@ -30,3 +31,18 @@ async def two_deployments(stage: Stage) -> None:
                 await floor.remove_worker(worker)
     await floor.remove_worker(second)
     await floor.staff(1)
+
+
+@scenario(rows=(12,), holds="a node of a Redis Cluster is refused at the start, and told why", workers=1)
+async def redis_cluster(stage: Stage) -> None:
+    node = RedisServer(stage.floor.directory, "--cluster-enabled", "yes", name="redis-node")
+    stage.floor.beside.append(node)
+    await node.start()
+    worker = await stage.floor.add_worker(ready=False, SALESFLOOR_REDIS=node.url)
+    worker.wanted = False
+    code = await worker.ended(60.0)
+    stage.floor.workers.remove(worker)
+    said = worker.said().strip().splitlines()[-1]
+    stage.note(f"exit code {code}: {said}")
+    assert code != 0
+    assert "Cluster" in said

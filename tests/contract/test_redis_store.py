@@ -16,6 +16,7 @@ from metrics.panes import Cell
 from streams import embedded
 from streams.board import BoardFollower
 from streams.stores import redis as redis_store
+from streams.stores import redis_client
 from streams.stores.base import Claim, Commit, Outcome, Shown, StoreMisconfigured, StoreUnavailable
 from streams.stores.redis import RedisStore
 from tests.boards import Writer, sums_of_log
@@ -178,6 +179,11 @@ async def test_a_redis_that_evicts_is_refused(server: Server, store: RedisStore)
         await store.check()
     warnings = await store.check(require_noeviction=False)
     assert any("allkeys-lru" in warning for warning in warnings)
+
+
+def test_a_node_of_a_cluster_is_refused() -> None:
+    with pytest.raises(StoreMisconfigured, match="Redis Cluster"):
+        redis_client._judge({"cluster-enabled": "yes"}, "redis://r:6379/0", require_noeviction=True)
 
 
 async def test_a_redis_without_append_only_file_is_warned_of(server: Server, store: RedisStore) -> None:
