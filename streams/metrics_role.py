@@ -212,7 +212,7 @@ class _Following:
     """One generation's boards, followed on a connection of their own."""
 
     def __init__(
-        self, store: RedisStore, shown: Shown, generation: int, under: Settings, turns: DealTurns
+        self, store: RedisStore, shown: Shown, generation: int | None, under: Settings, turns: DealTurns
     ) -> None:
         self._store = store.of_generation(generation, version=shown.version)
         self.under = under
@@ -255,7 +255,7 @@ async def _follow(
             service.refusal = "" if under else _refusal(shown, settings)
             if under is None:
                 log.error(fields("metrics wait", cause=service.refusal))
-                await _until_other_than(shown, None, store)
+                await _until_other_than(shown, store)
                 continue
             if under is not settings:
                 differing = differences(shown, settings)
@@ -270,14 +270,14 @@ async def _follow(
             await _first_of(
                 following.running,
                 _until_read(following.follower),
-                _until_other_than(shown, generation, store),
+                _until_other_than(shown, store, reading=[generation]),
             )
             if following.follower.state().ready:
                 service.show(following.follower, under, shown.version)
                 if held is not None:
                     await held.end()
                 held, following = following, None
-                await _first_of(held.running, _until_other_than(shown, generation, store))
+                await _first_of(held.running, _until_other_than(shown, store, reading=[generation]))
                 await held.hold()
             else:
                 await following.end()
@@ -335,8 +335,8 @@ async def _shown(store: RedisStore, *, starting: bool) -> Shown:
         pause = min(2 * pause, _WAIT_LAST_SECONDS)
 
 
-async def _until_other_than(shown: Shown, generation: int | None, store: RedisStore) -> None:
-    """Wait until other state than this is to be shown, or, unless None, other than this generation of it."""
+async def _until_other_than(shown: Shown, store: RedisStore, *, reading: Sequence[int | None] = ()) -> None:
+    """Wait until other state than this is to be shown, or to be read from other than these generations."""
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         with suppress(StoreUnavailable):
@@ -345,7 +345,7 @@ async def _until_other_than(shown: Shown, generation: int | None, store: RedisSt
                 continue
             if _state_of(found) != _state_of(shown):
                 return
-            if generation is not None and await generation_of(found, store) != generation:
+            if reading and await generation_of(found, store) not in reading:
                 return
 
 

@@ -105,25 +105,23 @@ async def while_ours(store: StateStore, settings: Settings, slots: int) -> None:
             continue  # the checkpointer says so already
 
 
-async def generation_of(shown: Shown, store: StateStore) -> int:
-    """Return the generation to read: never a mixture of two while a rebuild switches.
+async def generation_of(shown: Shown, store: StateStore) -> int | None:
+    """Return the generation to read; None: of each slot the one that its owner writes.
 
-    It is the one that is shown, unless the owners of all slots write another one of the same version: then
-    the switch to it was not finished, or the store has forgotten its last step, and what is shown would
-    stand still for ever.
+    While a rebuild switches to other settings, what owners write is a mixture, and the generation that is
+    shown stays the one to read. Where all that is written is of the version shown, it is right slot by slot,
+    whichever generation it is: after a rebuild under the same settings that was not finished, or whose last
+    step the store has forgotten, what is shown would else stand still for ever.
     """
     active = await store.active_generations(shown.slots)
-    written = min(active, default=0)
-    if shown.generation is None:
-        return written
-    if written == shown.generation or written != max(active):
+    if shown.generation is None or set(active) <= {shown.generation}:
         return shown.generation
-    beside = store.of_generation(written, version=shown.version)
+    written = store.of_generation(None, version=shown.version)
     try:
-        versions = {await beside.version_of(slot) for slot in range(shown.slots)}
+        versions = {await written.version_of(slot) for slot in range(shown.slots)}
     finally:
-        await beside.close()
-    return written if versions == {shown.version} else shown.generation
+        await written.close()
+    return None if versions == {shown.version} else shown.generation
 
 
 async def _is_empty(store: StateStore, slots: int) -> bool:
