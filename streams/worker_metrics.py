@@ -82,7 +82,7 @@ class WorkerStatus:
     @property
     def redis_reachable(self) -> bool:
         if self.checkpointer is None:
-            return self.waiting_for != "redis"
+            return self.waiting_for != "redis" or bool(self.held_up_by)
         return self.checkpointer.unavailable_since is None
 
     @property

@@ -12,6 +12,7 @@ from metrics.alerts.plan import (
     REDIS,
     REPLAY,
     STALE,
+    WAITS,
     WORKER,
     AlertPlan,
 )
@@ -124,6 +125,17 @@ def _reach(plan: AlertPlan) -> dict[str, tuple[str, Said]]:
                 "Worker {{ $labels.instance }} does not reach Kafka.",
                 "No event is read; the numbers stand still.",
                 again,
+            ),
+        ),
+        WAITS: (
+            " and ".join(
+                f"min by (instance) (salesfloor_worker_{name}) == {value}"
+                for name, value in (("ready", 0), ("redis_reachable", 1), ("kafka_reachable", 1))
+            ),
+            Said(
+                "Worker {{ $labels.instance }} waits for a decision.",
+                "Kafka and Redis answer, but it does not read: the numbers of its partitions stand still.",
+                "Ask its /-/ready: it says why, and mostly which command to run.",
             ),
         ),
         WORKER: (

@@ -54,6 +54,7 @@ LAG, DEAD, LOST, BUDGET = (
     "SalesfloorSeriesOverBudget",
 )
 REDIS, KAFKA = "SalesfloorRedisUnreachable", "SalesfloorKafkaUnreachable"
+WAITS = "SalesfloorWorkerWaits"
 WORKER, METRICS, GATEWAY = "SalesfloorWorkerDown", "SalesfloorMetricsDown", "SalesfloorGatewayDown"
 
 ALERTS: Final = {
@@ -76,6 +77,7 @@ ALERTS: Final = {
         Alert(BUDGET, "pipeline", "ticket", 15 * MINUTE),
         Alert(REDIS, "pipeline", "page", MINUTE),
         Alert(KAFKA, "pipeline", "page", MINUTE),
+        Alert(WAITS, "pipeline", "page", 5 * MINUTE),
         Alert(WORKER, "pipeline", "page", 30),
         Alert(METRICS, "pipeline", "page", 30),
         Alert(GATEWAY, "pipeline", "page", 30),

@@ -21,6 +21,7 @@ from metrics.alerts.plan import (
     REPLAY,
     SLOW,
     STALE,
+    WAITS,
     WORKER,
     AlertPlan,
 )
@@ -115,7 +116,7 @@ def _inhibitions(plan: AlertPlan) -> list[Yaml]:
     """One cause, one notice: what is only a consequence of a firing alert is not told of."""
     # Numbers of a quiet, broken or half-read pipe say nothing about how people sell.
     found = _inhibits(plan, (STALE, REPLAY, REDIS, KAFKA), [_BUSINESS])
-    found += _inhibits(plan, (WORKER, METRICS, GATEWAY, REDIS, KAFKA), [f'alertname="{STALE}"'])
+    found += _inhibits(plan, (WORKER, METRICS, GATEWAY, REDIS, KAFKA, WAITS), [f'alertname="{STALE}"'])
     stronger = [name for name in (DROUGHT, FAST, SLOW, CUSUM) if plan.runs(name)]
     for index, name in enumerate(stronger[:-1]):
         weaker = "|".join(stronger[index + 1 :])

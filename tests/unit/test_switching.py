@@ -32,6 +32,7 @@ async def is_held_back(store: MemoryStore, slots: int) -> bool:
     reason = status.unready_because()
     assert reason is not None
     assert (f"{slots} partitions" in reason) is not bool(done)
+    assert status.redis_reachable is not bool(done), "who is held up by an operator has asked Redis"
     assert await waiting is bool(done)
     return not done
 
