@@ -155,6 +155,7 @@ async def main(seconds: float, clients: int, notifications: int, outage: bool) -
             environment = {
                 "SALESFLOOR_CONFIG": written(folder),
                 "SALESFLOOR_GATEWAY__PORT": str(port),
+                "SALESFLOOR_GATEWAY__REQUESTS_PER_SECOND": "0",
                 "BENCH_SECRET": SECRET,
             }
             async with role("gateway", f"http://127.0.0.1:{port}/-/ready", **environment):

@@ -30,7 +30,7 @@ class MetricsSettings(BaseModel):
         description="names that a proxy on this machine may ask by while there is no [[access]]",
     )
     requests_per_second: float = Field(
-        default=100,
+        default=200,
         ge=0,
         le=1_000_000,
         description="of one address; ten times that at once; beyond: 429; 0: no limit",
