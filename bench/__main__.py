@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-BENCHES = ("backtest", "fold", "freshness", "gateway", "hot_path", "restart", "snapshot", "wall")
+BENCHES = ("backlog", "backtest", "fold", "freshness", "gateway", "hot_path", "restart", "snapshot", "wall")
 
 
 def main() -> None:
