@@ -178,6 +178,7 @@ class Keeper:
                 claim = await self.store.claim(slot.number)
                 earliest = await self.reader.earliest(slot.partitions)
                 ends = await self.reader.ends(slot.partitions) if claim.seq == 0 else {}
+                anew = await self.topics_made_anew()
         except ForeignState as error:
             if slot.tenure == tenure:
                 slot.ownership.step(Step.UNAVAILABLE)
@@ -199,6 +200,9 @@ class Keeper:
             self._lose(slot, Step.FAULTED, error)
             return False
         slot.flushed, slot.mark = dict(claim.offsets), Mark(claim.owner, claim.seq)
+        if folded := [topic for topic in anew if slot.table.next_offset[topic]]:
+            self.stop_made_anew(slot, folded)
+            return False
         slot.ownership.step(Step.LOADED)
         seconds = f"{time.monotonic() - started:.3f}"
         log.info(fields("slot owned", slot=slot.number, seq=claim.seq, stale=claim.stale, seconds=seconds))
@@ -333,6 +337,17 @@ class Keeper:
             "reads it anew; `salesfloor rebuild` counts only what the topics hold now",
         )
 
+    async def topics_made_anew(self) -> list[str]:
+        """Return the topics that Kafka knows by another id than when they were folded first.
+
+        Raises `KafkaError` and `StoreUnavailable`.
+        """
+        if self.known_topics is None or self.reader is None:
+            return []
+        ids = await self.reader.topic_ids()
+        first = await self.known_topics.first_seen(ids)
+        return [topic for topic, topic_id in ids.items() if first[topic] != topic_id]
+
     def stop_made_anew(self, slot: Slot, topics: Sequence[str]) -> None:
         self.stop(
             slot,
@@ -340,6 +355,7 @@ class Keeper:
             f"`salesfloor topics adopt {' '.join(topics)}` keeps the numbers and reads it from its start; "
             "`salesfloor rebuild` counts only what the topics hold now",
         )
+        slot.of_other_topics = True
 
     def stop(self, slot: Slot, reason: str) -> None:
         """Fold and commit no more of this slot until an operator has decided: then it is loaded again."""

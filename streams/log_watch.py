@@ -44,8 +44,6 @@ class LogWatch:
         """Sum of all next offsets at the last look: whether anything moved since."""
         self._looks = 0
         self._missing_sightings = 0
-        self._of_other_topics: set[int] = set()
-        """Slots stopped because a topic was made anew, whatever its log's end."""
 
     async def look(self, *, reading: bool) -> None:
         """Look at all slots; to be called once a second. Progress is expected only while `reading`."""
@@ -55,7 +53,7 @@ class LogWatch:
         self._check_presence(reader)
         self._check_ends(reader)
         if self._looks % IDENTITY_LOOKS == 0:
-            await self._check_identity(reader)
+            await self._check_identity()
         self._looks += 1
         if reading:
             await self._check_progress(reader)
@@ -82,29 +80,21 @@ class LogWatch:
             else:
                 slot.behind_sightings = 0
 
-    async def _check_identity(self, reader: Reader) -> None:
+    async def _check_identity(self) -> None:
         """Stop slots one of whose topics was made anew. Its log may be longer by now than what was folded.
 
         They are released when the new topic was accepted.
         """
-        known = self._keeper.known_topics
-        if known is None:
-            return
         try:
-            ids = await reader.topic_ids()
-            first = await known.first_seen(ids)
+            anew = await self._keeper.topics_made_anew()
         except (KafkaError, StoreUnavailable, TimeoutError):
             return
-        anew = [topic for topic, topic_id in ids.items() if first[topic] != topic_id]
         for slot in self._keeper.slots.values():
             folded = [each for each in anew if slot.table is not None and slot.table.next_offset[each]]
             if slot.owned_table is not None and folded:
                 self._keeper.stop_made_anew(slot, folded)
-                self._of_other_topics.add(slot.number)
-            elif not anew and slot.number in self._of_other_topics:
-                self._of_other_topics.discard(slot.number)
-                if slot.ownership.phase is Phase.STOPPED:
-                    self._keeper.release(slot)
+            elif not anew and slot.of_other_topics and slot.ownership.phase is Phase.STOPPED:
+                self._keeper.release(slot)
 
     async def _check_progress(self, reader: Reader) -> None:
         """Fetch again where the log goes on and a slot does not.

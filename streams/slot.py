@@ -77,6 +77,8 @@ class Slot:
         """Grows when the table is dropped, so that whoever awaited in between sees it is no longer his."""
         self.stopped_because = ""
         """What an operator has to decide on, while the slot is stopped."""
+        self.of_other_topics = False
+        """Stopped because a topic was made anew, whatever its log's end."""
         self.behind_sightings = 0
         self.stalls: dict[str, tuple[int, int]] = {}
         """Topic -> next offset, and how often in a row it was seen to stand still short of the log's end."""
@@ -101,3 +103,4 @@ class Slot:
         self.behind_sightings = 0
         self.stalls = {}
         self.stopped_because = ""
+        self.of_other_topics = False

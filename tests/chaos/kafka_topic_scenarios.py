@@ -68,6 +68,27 @@ async def topic_made_anew(stage: Stage) -> None:
 
 @scenario(
     rows=(14,),
+    holds="a topic made anew and longer by now than what was folded is known by its id, and not read on",
+    fresh=True,
+)
+async def topic_refilled(stage: Stage) -> None:
+    await quiet(stage)
+    floor = stage.floor
+    await floor.staff(0)
+    await make_anew(floor, DEALS)
+    longest = max(stage.load.ends[DEALS, slot] for slot in range(SLOTS))
+    async with producer(floor.kafka.bootstrap) as writer:
+        for slot in range(SLOTS):
+            sent = [await writer.send(DEALS, deal(n, slot), partition=slot) for n in range(longest + 50)]
+            await asyncio.gather(*sent)
+    for _ in range(2):
+        await floor.add_worker(ready=False)
+    await until_unready(stage, "sales.deals made anew")
+    await adopt(stage, DEALS)
+
+
+@scenario(
+    rows=(14,),
     holds="a log that lost its end in a crash stops its slot, which says so; adopted, all numbers stay",
     fresh=True,
 )

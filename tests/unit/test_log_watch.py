@@ -196,3 +196,23 @@ async def test_worker_whose_topics_are_gone_ends_and_names_them() -> None:
     assert [str(error) for error in desk.fatal] == [
         "sales.leads not in Kafka any more: deleted, or the broker lost its data"
     ]
+
+
+async def test_slot_of_a_topic_made_anew_is_stopped_before_a_record_of_it_is_folded() -> None:
+    desk = Desk()
+    desk.reader.ids = {DEALS: "first"}
+    desk.keeper.known_topics = known = Remembered()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    await desk.checkpointer.commit_all()
+    heir = Desk(store=desk.store)
+    heir.keeper.known_topics = known
+    heir.reader.ids = {DEALS: "second"}
+    assert await heir.take(0, 1) == dict.fromkeys(partitions(1), 0)
+    assert heir.slot().ownership.phase is Phase.STOPPED
+    assert heir.fold(deals(5, 5)) is None
+    assert heir.slot().table is None
+    known[DEALS] = "second"
+    await heir.look()
+    await heir.reloaded()
+    assert heir.slot().positions()[DEALS_0] == 5
