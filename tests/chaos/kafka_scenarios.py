@@ -116,7 +116,6 @@ async def records_gone(stage: Stage) -> None:
     rows=(17, 20),
     holds="transactions: what was committed counts once, what was aborted never, marks hold nobody up",
     fresh=True,
-    short=True,
 )
 async def transactions(stage: Stage) -> None:
     floor = stage.floor
