@@ -1,4 +1,4 @@
-"""Records of several partitions are written again oldest first, each partition in its order, up to its end."""
+"""Records of several partitions are written again oldest first, each partition in its order, to its end."""
 
 from collections import deque
 from collections.abc import Sequence
