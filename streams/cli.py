@@ -1,24 +1,19 @@
 """The `salesfloor` commands: parse, call, print. No logic; what they do is in `streams.commands`."""
 
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from streams.cli_options import CLOCK, JSON, options
+from streams.cli_publish import incomplete, publish
 from streams.commands.frame import Load, debug_option, example, run, with_settings
 
 # Commands import what they need when they run: Faust, Kafka and numpy take longer than `--help` should.
 
 PORT = click.IntRange(0, 65535)
-CLOCK = click.option(
-    "--clock",
-    type=click.Choice(["wall", "event"]),
-    help="What now is: the wall clock, or the newest event (history, replays).",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 SIMULATION = (
     click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another floor."),
     click.option(
@@ -40,15 +35,6 @@ EMBEDDED = (
     click.option("--kafka-port", type=PORT, help="Port of the embedded Kafka (9092); 0 picks a free one."),
     click.option("--redis-port", type=PORT, help="Port of the embedded Redis (6379); 0 picks a free one."),
 )
-
-
-def options(*wanted: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def add(command: Any) -> Any:
-        for option in reversed(wanted):
-            command = option(command)
-        return command
-
-    return add
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -135,31 +121,8 @@ def gateway(
     _run_one("gateway", settings)
 
 
-@cli.command(
-    **example(
-        "salesfloor publish events.jsonl.gz --wait\n"
-        "salesfloor publish opportunities.csv --map my-crm.toml --shift-to-now\n"
-        "zcat events.gz | salesfloor publish - --speed 60"
-    )
-)
-@click.argument("file")
-@click.option("--map", metavar="MAP", help="Column map for tables: a file, or the name of a shipped one.")
-@click.option("--shift-to-now", is_flag=True, help="Move all times so that the newest event is now.")
-@click.option(
-    "--speed", type=click.FloatRange(min=0, min_open=True), help="Replay N times as fast as it was."
-)
-@click.option("--wait", is_flag=True, help="Return when the workers have folded and committed it.")
-@CLOCK
-@JSON
-@with_settings
-def publish(load: Load, clock: str | None, as_json: bool, **asked: Any) -> None:
-    """Publish FILE: CloudEvents as JSON lines (also .gz, or - for standard input), or tables with --map.
-
-    Publishing the same twice changes no number. A bad line is reported and does not stop the rest.
-    """
-    from streams.commands import records
-
-    records.publish(load(clock=clock), records.Publishing(**asked), as_json=as_json)
+cli.add_command(publish)
+cli.add_command(incomplete)
 
 
 @cli.command(
