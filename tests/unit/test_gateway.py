@@ -13,6 +13,7 @@ from streams.clock import ManualClock
 from streams.gateway.app import create_app
 from streams.gateway.sender import KafkaAway, KafkaSender, Outgoing, kafka_sender
 from streams.gateway.vendors.cloudevents import BATCH, SINGLE
+from streams.limits import Rate
 from streams.settings import KafkaSettings
 from tests.senders import RecordingSender
 
@@ -199,3 +200,20 @@ async def test_sender_without_a_broker_is_not_ready_and_takes_nothing(unused_tcp
 
 def test_sender_is_what_the_door_expects() -> None:
     assert isinstance(KafkaSender(KafkaSettings()).ready, bool)
+
+
+async def test_a_source_that_sends_too_often_is_told_when_to_come_again_and_others_are_not(
+    sender: RecordingSender,
+) -> None:
+    rate = Rate(0.2, lambda: 0.0)  # two at once
+    app = create_app(sender, ManualClock(NOW_MS), token="hunter2", retention_ms=None, rate=rate)
+    async with TestClient(TestServer(app)) as client:
+        for _ in range(5):  # who is not recognised takes nothing from the source
+            async with client.post("/events", data=b"x", headers=headers(token="wrong")) as response:
+                assert response.status == 401
+        found = [(await post(client, event()))[0] for _ in range(3)]
+        async with client.post("/events", data=b"{}", headers=headers()) as response:
+            assert int(response.headers["Retry-After"]) >= 1
+    assert found == [202, 202, 429]
+    assert rate.take("another source") == 0
+    assert len(sender.sent) == 2

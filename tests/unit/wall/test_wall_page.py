@@ -26,6 +26,20 @@ async def test_the_page_is_filled_in_and_may_run_its_own_files_only() -> None:
     assert "img-src data: https://pictures.example 'self';" in policy
 
 
+async def test_no_page_of_others_shows_the_wall_in_a_frame_but_those_that_are_named() -> None:
+    found = []
+    for origins in ((), ("https://signage.example", "https://tv.example:8443")):
+        async with (
+            Floor(replace(RULES, embed_in=origins)).opened() as client,
+            client.get("/wall") as response,
+            client.get("/api/kpis") as data,
+        ):
+            policy = response.headers["Content-Security-Policy"].partition("frame-ancestors ")[2]
+            found.append((policy, response.headers.get("X-Frame-Options")))
+            assert data.headers["X-Frame-Options"] == "DENY"
+    assert found == [("'none'", "DENY"), ("https://signage.example https://tv.example:8443", None)]
+
+
 async def test_assets_are_kept_for_ever_under_the_name_of_their_release() -> None:
     assets = Assets("7-x", "", {"wall.js": b"let a = 1;", "text/en.json": b"{}"})
     async with Floor(assets=assets).opened() as client:
