@@ -51,9 +51,10 @@ class SnapshotAnswers:
             return found
 
     async def then(self, source: _Source, at_ms: int, filters: Filters) -> bytes:
-        image = source.image()
+        """Answer about an instant from what is read now; while not all of it is, the answer says so."""
+        image, not_ready = source.image(), source.not_ready()
         async with self._one_at_a_time:
-            return await asyncio.to_thread(_render_then, source, image, at_ms, filters)
+            return await asyncio.to_thread(_render_then, source, image, at_ms, filters, not_ready)
 
     async def targets(self, source: _Source, current: KpiSnapshot, filters: Filters) -> bytes:
         """Answer from the newest tick: every snapshot holds all running targets."""
@@ -61,9 +62,9 @@ class SnapshotAnswers:
         return await asyncio.to_thread(_dumped, answer)
 
     async def targets_then(self, source: _Source, at_ms: int, filters: Filters) -> bytes:
-        image = source.image()
+        image, not_ready = source.image(), source.not_ready()
         async with self._one_at_a_time:
-            return await asyncio.to_thread(_render_targets_then, source, image, at_ms, filters)
+            return await asyncio.to_thread(_render_targets_then, source, image, at_ms, filters, not_ready)
 
 
 def _shown(config: SnapshotConfig, filters: Filters) -> bool:
@@ -79,12 +80,16 @@ def _render_now(
     return _dumped({**_cut(taken, filters), "not_ready": not_ready})
 
 
-def _render_then(source: _Source, image: PaneImage, at_ms: int, filters: Filters) -> bytes:
-    return _dumped(source.at_image(image, at_ms, filters).to_json_obj())
+def _render_then(source: _Source, image: PaneImage, at_ms: int, filters: Filters, not_ready: str) -> bytes:
+    answer = source.at_image(image, at_ms, filters).to_json_obj()
+    return _dumped({**answer, "not_ready": not_ready})
 
 
-def _render_targets_then(source: _Source, image: PaneImage, at_ms: int, filters: Filters) -> bytes:
-    return _dumped(source.at_image(image, at_ms, replace(filters, windows=())).targets_json_obj())
+def _render_targets_then(
+    source: _Source, image: PaneImage, at_ms: int, filters: Filters, not_ready: str
+) -> bytes:
+    answer = source.at_image(image, at_ms, replace(filters, windows=())).targets_json_obj()
+    return _dumped({**answer, "not_ready": not_ready})
 
 
 def _with_targets_of(snapshot: KpiSnapshot, filters: Filters) -> KpiSnapshot:

@@ -190,6 +190,15 @@ async def test_past_instant_is_asked_for_as_it_was_written(client: Client, sourc
     assert source.asked == [(AS_OF_MS - 3_600_000, filters)]
 
 
+@pytest.mark.parametrize("path", ["/api/snapshot", "/api/targets"])
+async def test_an_answer_about_the_past_says_too_when_not_all_is_read(
+    client: Client, source: FixedSource, path: str
+) -> None:
+    source.reason = "3 of 4 slots are read"
+    async with client.get(f"{path}?at=2026-11-21T09:30:00Z") as response:
+        assert (await response.json())["not_ready"] == "3 of 4 slots are read"
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
