@@ -33,6 +33,8 @@ PLAYS = (
 )
 """The modules whose scenarios there are; importing them declares these."""
 
+TOOLS = {"java": "openjdk-17-jre-headless", "mvn": "maven", "redis-server": "redis-server"}
+
 
 def main() -> int:
     asked = _arguments()
@@ -41,6 +43,8 @@ def main() -> int:
             print(f"{scenario.name:32} rows {' '.join(map(str, scenario.rows)):10} {scenario.holds}")
         return 0
     chosen = _chosen(asked)
+    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        sys.exit(f"{', '.join(missing)} missing; on Debian: apt-get install {' '.join(TOOLS.values())}")
     directory = Path(tempfile.mkdtemp(prefix="salesfloor-chaos."))
     started = time.monotonic()
 
