@@ -85,6 +85,8 @@ class SimulatedReader:
         self._outside = outside
         self.positions: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
+        self.handed: set[TopicPartition] = set()
+        """Of these records came since they were last sought."""
 
     @property
     def connected(self) -> bool:
@@ -93,6 +95,7 @@ class SimulatedReader:
     async def seek_to(self, positions: Mapping[TopicPartition, int]) -> None:
         await self._outside.step("seek")
         self.positions.update(positions)
+        self.handed -= positions.keys()
         await self._outside.step("sought")
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -125,7 +128,7 @@ class SimulatedReader:
         return self._log.end(partition)
 
     def empty_to(self, partition: TopicPartition) -> int | None:
-        return None
+        return None if partition in self.handed else self.positions.get(partition)
 
     def missing_topics(self) -> list[str]:
         return []
@@ -246,6 +249,8 @@ class SimulatedWorker:
         log, position = self._floor.log, self.reader.positions[place]
         batch = log.fetch(place, position, self.random.randint(1, BATCH_MAX))
         self.reader.positions[place] = batch[-1].offset + 1 if batch else log.end(place)
+        if batch:
+            self.reader.handed.add(place)
         luck = 0.5 if self.lucky or again else self.random.random()
         if luck < 0.04:
             return []  # lost on its way, but not twice; the next one, or standing still, shows it

@@ -1,19 +1,16 @@
-"""One seed in, one life of a floor's workers, log and store out: every fault the design survives, by chance.
+"""One seed in, one life of a floor's workers, readers, operator, log and store out: every fault by chance.
 
-Faults: a worker dies between any two steps, freezes and comes back as a zombie, loses, repeats or delays
-a fetched batch; the store fails before or after applying, is away for a while, loses its last commits or
-everything; slots move between workers; records are broken. Not survived, so not simulated: records that
-retention removed before they were folded, and a topic that was truncated.
-
-Invariants after every action: the stored counters account for exactly the stored offsets; offsets never
-fall while the store keeps its promises. At the end, once the faults stop: everything catches up, the
-panes are those of one undisturbed fold of the log, metrics holds the same, and every broken record has
-its dead letter.
+What must hold after every action: a state that is stored or shown is that of one undisturbed fold of exactly
+the records its witness names, each once, with the counters that fit them; what is missing of them was
+removed by retention and is counted as lost; offsets never fall while the store keeps its promises; nobody
+commits into state of another definition. At the end, once the faults stop: everything catches up under the
+settings last asked for, every reader shows it, the oracle agrees, and every broken record is a dead letter.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -21,311 +18,408 @@ from unittest.mock import patch
 
 from aiokafka.structs import TopicPartition
 
-from metrics.snapshot import SnapshotConfig, take_snapshot
-from oracle.numbers import answers, books_of
-from oracle.windows import Floor
+from streams import board as board_module
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
-from streams import layout
-from streams.board import BoardFollower
-from streams.clock import ManualClock
-from streams.joins.standard import standard_joins
+from streams import metrics_role, switching
 from streams.ownership import Phase
-from streams.rules import FoldRules
-from streams.stores.base import Claim
-from streams.stores.memory import MemoryStore
-from streams.table import SlotTable
+from streams.stores.base import ForeignState
+from streams.stores.memory import MemoryStore, SlotState
 from streams.topics import SOURCES
-from tests.folding import Checkpoint, Panes
-from tests.histories import DAY_MS, TOPICS, Event, Generator, delivery
-from tests.product_path import calendar_of, differences
-from tests.simulation.sums import sums_held, sums_joined, sums_stored
+from tests.histories import DAY_MS
+from tests.simulation import checks, definitions
+from tests.simulation.checks import Violated
+from tests.simulation.definitions import NOW_MS, definition_of
+from tests.simulation.faults import (
+    ALWAYS,
+    COMMIT_STEPS,
+    HITS,
+    OPERATOR_STEPS,
+    QUIET,
+    RARE,
+    STEPS,
+    WEIGHTS,
+    Hit,
+)
+from tests.simulation.log import Log
+from tests.simulation.operators import Operator
+from tests.simulation.outside import Outside, Trap
+from tests.simulation.records import BROKEN, Records
+from tests.simulation.screens import Screen
 from tests.simulation.virtual_time import LoopTime, run_virtually
-from tests.simulation.workers import Log, SimulatedWorker
+from tests.simulation.witness import Witness
+from tests.simulation.workers import Definition, Floor, Letter, SimulatedWorker
 
-# What the generator makes events for; the other topics stay empty.
-GENERATED = tuple(TOPICS.values())
 SLOTS = 2
 WORKERS_MAX = 3
-ACTIONS = 40
-NOW_MS = 1_520_000_000_000
-FLOOR = Floor(zone="America/New_York", stage_probability={"proposal": 0.4})
-CALENDAR = calendar_of(FLOOR)
-CONFIG = SnapshotConfig(calendar=CALENDAR, stage_probability=dict(FLOOR.stage_probability))
+ACTIONS_MIN, ACTIONS_MAX = 12, 34
 SESSION_SECONDS = 6.0
-FOLLOWS_WITHIN_SECONDS = 10.0
-ORACLE_EVERY = 10
-CATCH_UP_SECONDS = 300.0
-DEEP_CHECKS = 0.1
-
-_WEIGHTS = {
-    "produce": 10,
-    "wait": 6,
-    "kill": 3,
-    "start": 4,
-    "freeze": 3,
-    "thaw": 4,
-    "rebalance": 3,
-    "expire": 2,
-    "fail before": 2,
-    "fail after": 3,
-    "store away": 1,
-    "store back": 3,
-    "roll back": 2,
-    "lose all": 1,
-    "lose entities": 1,
-}
-
-
-class Violated(AssertionError):
-    """An invariant does not hold."""
+CATCH_UP_SECONDS = 600.0
+HOUR_MS = 3_600_000
 
 
 @dataclass
 class Seen:
     """What was last found stored for a slot."""
 
+    generation: int = 0
     seq: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, hits: Counter[str] | None = None, trap: Trap | None = None, *, quiet: bool = False
+    ) -> None:
+        """`trap` waits for the first worker or rebuild that can come to its step; `quiet`: only that one."""
         self.seed = seed
-        self.random = Random(seed)
-        self.clock = ManualClock(NOW_MS)
-        self.store = MemoryStore(version="1", rng=Random(seed))
+        self.random = random = Random(seed)
+        self.hits: Counter[str] = Counter() if hits is None else hits
         self.log = Log()
-        self.letters: set[tuple[str, int, int]] = set()
-        self.broken: set[tuple[str, int, int]] = set()
-        self.events: list[Event] = []
+        self.store = MemoryStore(version="", rng=Random(seed))
+        self.witness = Witness(self.log, NOW_MS)
+        self.store.watched_by(self._watch)
+        self.letters: set[Letter] = set()
+        self.broken: set[Letter] = set()
+        self.floor = Floor(self.log, self.store, self.witness, self.letters, self.hits, SLOTS)
+        self.records = Records(seed, now_ms=NOW_MS, slots=SLOTS, hits=self.hits)
+        short = random.random() < 0.4
+        """Then activities settle, leave memory, and come too late."""
+        self.definitions = [definition_of(zone=number, short_horizon=short) for number in (0, 1)]
+        self.target = self.definitions[0]
+        self.by_version = {each.version: each for each in self.definitions}
         self.workers: list[SimulatedWorker] = []
-        self.names = 0
+        self.screens: list[Screen] = []
+        self.operators: dict[asyncio.Task[object], Operator] = {}
         self.seen = {slot: Seen() for slot in range(SLOTS)}
+        self.truncated: set[int] = set()
+        self.committers: dict[str, str] = {}
+        self.wrongs: list[str] = []
         self.story: list[str] = []
         self.coordinator = asyncio.Lock()
-        self.rebalances: list[asyncio.Task[None]] = []
-        self.rules = FoldRules(
-            calendar=CALENDAR,
-            stage_probability=dict(FLOOR.stage_probability),
-            # Half the lives run with a short horizon, so that activities settle, leave, and come too late.
-            activity_horizon_ms=(2 if seed % 2 else 800) * DAY_MS,
-        )
-        self.follower = BoardFollower(
-            self.store, slots=SLOTS, definition_version="1", joins=standard_joins(self.rules)
-        )
-        times = [NOW_MS - self.random.randrange(5 * DAY_MS) for _ in range(12)]
-        self.generator = Generator(seed, times=times, entities=6)
+        self.rebalances: set[asyncio.Task[None]] = set()
+        self.trap = trap
+        self.gaps = random.random() < 0.5
+        self.weights = dict(QUIET) if quiet else self._some_faults()
+        if trap is not None and trap.step in OPERATOR_STEPS:
+            self.weights["rebuild"] = 3
+
+    def _some_faults(self) -> dict[str, int]:
+        random = self.random
+        return {
+            name: weight
+            for name, weight in WEIGHTS.items()
+            if name in ALWAYS or random.random() < RARE.get(name, 0.5)
+        }
+
+    def _watch(self, slot: int, generation: int, state: SlotState) -> None:
+        """Told by the store of every claim and commit, in the same step."""
+        self.witness.note(slot, generation, state)
+        version = self.committers.setdefault(state.owner, state.version)
+        if version != state.version:
+            self.wrongs.append(f"{state.owner} of {version} wrote into state of {state.version}")
 
     # ---- actions
 
     def actions(self) -> Iterator[str]:
-        names = list(_WEIGHTS)
-        weights = [_WEIGHTS[name] for name in names]
-        for _ in range(ACTIONS):
+        names, weights = list(self.weights), list(self.weights.values())
+        for _ in range(self.random.randint(ACTIONS_MIN, ACTIONS_MAX)):
             yield self.random.choices(names, weights=weights)[0]
 
     async def act(self, name: str) -> None:
         self.story.append(name)
+        self.hits[name] += 1
         match name:
             case "produce":
                 self.produce(self.random.randint(1, 6))
             case "wait":
                 await asyncio.sleep(self.random.random() * 2)
-            case "kill":
-                self.kill()
+            case "look":
+                checks.check_screens(self)
             case "start":
                 self.start_worker()
-            case "freeze":
-                if worker := self.any_worker():
-                    worker.freeze()
             case "thaw":
                 self.thaw()
             case "rebalance":
                 self.rebalance_soon()
-            case "expire":
-                if worker := self.any_worker():
-                    worker.keeper.expire()
+            case "trap":
+                self.set_trap()
+            case "rebuild" | "switch":
+                if name == "switch":
+                    self.target = self.definitions[self.target is self.definitions[0]]
+                    self.start_worker()
+                self.start_rebuild()
+            case "kill" | "freeze" | "expire" | "clock ahead" | "clock behind" | "clock stepped":
+                self.hurt_worker(name)
+            case "clock years ahead":
+                self.hurt_worker(name)
+            case "retention" | "truncation":
+                self.hurt_log(name)
             case _:
                 self.hurt_store(name)
 
+    def hurt_worker(self, name: str) -> None:
+        if not self.workers:
+            return
+        worker, random = self.random.choice(self.workers), self.random
+        clock = worker.clock
+        match name:
+            case "kill":
+                self.kill(worker)
+            case "freeze":
+                worker.outside.freeze()
+            case "expire":
+                worker.keeper.expire()
+            case "clock ahead":
+                clock.set_ms(NOW_MS + random.randrange(600 * DAY_MS))
+            case "clock behind":
+                clock.set_ms(NOW_MS - random.randrange(20 * HOUR_MS))
+            case "clock stepped":
+                clock.set_ms(clock.now_ms() + random.randint(-1000, 1000))
+            case "clock years ahead":
+                was = clock.now_ms()
+                clock.set_ms(NOW_MS + random.randrange(1000, 9000) * DAY_MS)
+                worker.keeper.expire()
+                clock.set_ms(was)
+
+    def hurt_log(self, name: str) -> None:
+        places = [place for place, each in self.log.partitions.items() if each.end > each.begin]
+        if not places:
+            return
+        place = self.random.choice(places)
+        partition = self.log.of(place)
+        at = self.random.randint(partition.begin + 1, partition.end)
+        if name == "retention":
+            self.log.remove_before(place, at)
+        elif place.partition not in self.truncated:
+            self.truncated.add(place.partition)
+            self.log.truncate(place, at - 1)
+
     def hurt_store(self, name: str) -> None:
-        slot = self.random.randrange(SLOTS)
+        slot, store, random = self.random.randrange(SLOTS), self.store, self.random
         match name:
             case "fail before":
-                self.store.fail_next("before", self.random.randint(1, 3))
+                store.fail_next("before", random.randint(1, 3))
             case "fail after":
-                self.store.fail_next("after", self.random.randint(1, 3))
+                store.fail_next("after", random.randint(1, 3))
             case "store away":
-                self.store.go_down()
+                store.go_down()
             case "store back":
-                self.store.come_back()
+                store.come_back()
+                self.set_slowness(1.0)
+                store.spoil_notices(lambda change: (change,))
+            case "store slow":
+                self.set_slowness(random.choice((10.0, 60.0)))
+            case "notices lost":
+                store.spoil_notices(lambda change: [change] * random.choice((0, 0, 1, 2)))
             case "roll back":
-                self.store.roll_back(slot, max(0, self.seen[slot].seq - self.random.randint(0, 4)))
-                self.seen[slot] = Seen()
+                store.forget_last(random.randint(1, 8))
+                self.forget_seen()
             case "lose all":
-                self.store.lose_all()
-                self.seen = {each: Seen() for each in range(SLOTS)}
+                store.lose_all()
+                self.forget_seen()
             case "lose entities":
-                if self.seen[slot].seq:
-                    self.store.lose_entities(slot)
-                    self.seen[slot] = Seen()
+                held = store.held(slot)
+                if held is not None and held.seq:
+                    store.lose_entities(slot)
+                    self.forget_seen()
+
+    def forget_seen(self) -> None:
+        self.seen = {each: Seen() for each in range(SLOTS)}
+
+    def set_slowness(self, factor: float) -> None:
+        for worker in self.workers:
+            worker.outside.slowness = factor
 
     def produce(self, count: int) -> None:
         for _ in range(count):
-            gap = self.random.choice((0, 0, 0, 0, 0, 0, 1, 3))
-            if self.random.random() < 0.08:
-                partition = TopicPartition(self.random.choice(GENERATED), self.random.randrange(SLOTS))
-                self.broken.add((*partition, self.log.ends.get(partition, 0) + gap))
-                self.log.append(partition, b"{broken", gap=gap)
-                continue
-            known = self.random.random() < 0.15 and bool(self.events)
-            event = self.random.choice(self.events) if known else self.generator.event()
-            self.events.append(event)
-            topic, slot, value = delivery(event, slots=SLOTS)
-            self.log.append(TopicPartition(topic, slot), value, gap=gap)
+            made = self.records.make()
+            if made.place.partition in self.truncated:
+                continue  # offsets cannot tell what is new from what was folded: see `faults`
+            gap = self.random.choice((0, 0, 0, 0, 0, 0, 1, 3)) if self.gaps else 0
+            self.hits["gap"] += gap > 0
+            offset = self.log.append(made.place, made.value, event=made.event, gap=gap)
+            if made.kind in BROKEN:
+                self.broken.add((*made.place, offset))
 
-    def any_worker(self) -> SimulatedWorker | None:
-        return self.random.choice(self.workers) if self.workers else None
+    def set_trap(self) -> None:
+        """Let somebody be hit when it comes to a certain step."""
+        outsides: list[tuple[Outside, Sequence[str]]] = [(each.outside, STEPS) for each in self.workers]
+        outsides += [(operator.outside, OPERATOR_STEPS) for operator in self.operators.values()]
+        if outsides:
+            outside, steps = self.random.choice(outsides)
+            outside.trap = self.some_trap(steps)
 
-    def kill(self) -> None:
-        worker = self.any_worker()
-        if worker is not None:
-            worker.kill()
+    def some_trap(self, steps: Sequence[str]) -> Trap:
+        return Trap(self.random.choice(steps), self.random.choice(HITS), self.random.choice((0, 0, 1, 3)))
+
+    # ---- workers
+
+    def kill(self, worker: SimulatedWorker) -> None:
+        self.bury_one(worker)
+        if worker in self.workers:
             self.workers.remove(worker)
-            if self.random.random() < 0.8:
-                self.rebalance_soon()  # after the session timeout, the others get its slots
+        if self.random.random() < 0.8:
+            self.rebalance_soon()  # after the session timeout, the others get its slots
 
-    def start_worker(self) -> None:
-        if len(self.workers) < WORKERS_MAX:
-            self.names += 1
-            self.workers.append(
-                SimulatedWorker(
-                    f"worker {self.names}",
-                    log=self.log,
-                    store=self.store,
-                    rules=self.rules,
-                    clock=self.clock,
-                    random=Random(self.random.random()),
-                    letters=self.letters,
-                )
-            )
-            self.rebalance_soon()
+    def start_worker(self, definition: Definition | None = None) -> SimulatedWorker | None:
+        if len(self.workers) >= WORKERS_MAX:
+            return None
+        if definition is None:
+            # In a rolling deploy some come with the settings of before.
+            definition = self.target if self.random.random() < 0.7 else self.definitions[0]
+        worker = SimulatedWorker(
+            self.floor,
+            definition,
+            now_ms=NOW_MS,
+            random=Random(self.random.random()),
+            joins=self.rebalance_soon,
+        )
+        worker.outside.on_hit = lambda hit: self._hit(worker, hit)
+        if self.trap is not None and self.trap.step in STEPS:
+            worker.outside.trap, self.trap = self.trap, None
+        elif "trap" in self.weights and self.random.random() < 0.5:
+            worker.outside.trap = self.some_trap((*STEPS, *COMMIT_STEPS))
+        self.workers.append(worker)
+        return worker
+
+    def _hit(self, worker: SimulatedWorker, hit: Hit) -> None:
+        if hit == "dies":
+            self.kill(worker)
+        elif hit == "freezes":
+            self._freeze(worker.outside)
+
+    def _freeze(self, outside: Outside) -> None:
+        """Freeze, and wake a while later; meanwhile the group may have gone on without it."""
+        outside.freeze()
+        asyncio.get_running_loop().call_later(self.random.random() * 20.0, self._wake, outside)
+        if self.random.random() < 0.8:
+            self.rebalance_soon(after_seconds=self.random.random() * SESSION_SECONDS)
+
+    def _wake(self, outside: Outside) -> None:
+        if outside.frozen and not outside.dead:
+            outside.thaw()
+            self.rebalance_soon(after_seconds=self.random.random() * 3.0)
 
     def thaw(self) -> None:
         """A zombie goes on where it was; only its next heartbeat tells it that it is out."""
-        if any(worker.frozen for worker in self.workers):
-            for worker in self.workers:
-                worker.thaw()
+        frozen = [worker.outside for worker in self.workers if worker.outside.frozen]
+        for outside in frozen:
+            outside.thaw()
+        if frozen:
             self.rebalance_soon()
+
+    # ---- the operator
+
+    def start_rebuild(self, *, faulty: bool = True) -> "asyncio.Task[object]":
+        operator = Operator(self.floor, self.target, now_ms=NOW_MS, random=Random(self.random.random()))
+        operator.outside.on_hit = lambda hit: self._hit_operator(task, operator, hit)
+        if self.trap is not None and self.trap.step in OPERATOR_STEPS:
+            operator.outside.trap, self.trap = self.trap, None
+        elif faulty and "trap" in self.weights and self.random.random() < 0.6:
+            operator.outside.trap = self.some_trap(OPERATOR_STEPS)
+        task: asyncio.Task[object] = asyncio.create_task(operator.rebuild())
+        self.operators[task] = operator
+        task.add_done_callback(self._operator_ended)
+        return task
+
+    def _hit_operator(self, task: "asyncio.Task[object]", operator: Operator, hit: Hit) -> None:
+        if hit == "dies":
+            operator.outside.die()
+            task.cancel()
+        elif hit == "freezes":
+            self._freeze(operator.outside)
+
+    def _operator_ended(self, task: "asyncio.Task[object]") -> None:
+        self.operators.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.wrongs.append(f"the rebuild raised {error!r}")
 
     # ---- the group
 
-    def rebalance_soon(self) -> None:
-        self.rebalances.append(asyncio.create_task(self.rebalance()))
+    def rebalance_soon(self, after_seconds: float = 0.0) -> None:
+        task = asyncio.create_task(self.rebalance(after_seconds))
+        self.rebalances.add(task)
+        task.add_done_callback(self._rebalance_ended)
 
-    async def rebalance(self) -> None:
+    def _rebalance_ended(self, task: "asyncio.Task[None]") -> None:
+        self.rebalances.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.wrongs.append(f"a rebalance failed: {error!r}")
+
+    async def rebalance(self, after_seconds: float = 0.0) -> None:
         """Give every slot to a worker that answers; a frozen one keeps what it believes to own."""
+        await asyncio.sleep(after_seconds)
         async with self.coordinator:
-            for worker in [each for each in self.workers if each.fatal is not None]:
-                worker.kill()  # the real process ends itself; its supervisor starts another
-                self.workers.remove(worker)
-            await _patiently([worker.revoke() for worker in self.workers if not worker.frozen])
-            members = [worker for worker in self.workers if not worker.frozen]
+            self.bury()
+            await _patiently(
+                [each.revoke() for each in self.workers if each.joined and not each.outside.frozen]
+            )
+            members = [each for each in self.workers if each.joined and not each.outside.frozen]
             if members:
                 owners = [self.random.choice(members) for _ in range(SLOTS)]
                 await _patiently([worker.assign(_partitions(owners, worker)) for worker in members])
 
-    # ---- what must hold
+    def bury(self) -> None:
+        """The real process ends itself after a fatal error; its supervisor starts another."""
+        for worker in [each for each in self.workers if each.fatal is not None]:
+            self.bury_one(worker)
+            self.workers.remove(worker)
 
-    def stored(self, slot: int) -> Claim | None:
-        """Return what the store holds, past all its faults; None while it holds nothing whole."""
-        state = self.store._shared.slots.get(slot)
-        if state is None or not state.seq or state.seq != state.entities_seq:
-            return None
-        return Claim(state.owner, state.seq, state.offsets, state.board, state.entities)
-
-    def check(self) -> None:
-        for slot in range(SLOTS):
-            stored = self.stored(slot)
-            if stored is None:
-                continue
-            facts = layout.unpack_facts(stored.board[layout.FACTS_FIELD])
-            counted = {group: sum(counts.values()) for group, counts in facts.counters.items()}
-            told = counted.get("accepted", 0) + counted.get("rejected", 0)
-            if told != self.records_before(slot, stored.offsets):
-                raise Violated(f"slot {slot}: {told} records accounted for, offsets {stored.offsets}")
-            seen = self.seen[slot]
-            fallen = [topic for topic, offset in seen.offsets.items() if stored.offsets[topic] < offset]
-            if fallen or stored.seq < seen.seq:
-                raise Violated(f"slot {slot} fell back from {seen} to {stored.seq} {stored.offsets}")
-            if stored.seq != seen.seq and self.random.random() < DEEP_CHECKS:
-                self.check_panes(slot, stored)
-            self.seen[slot] = Seen(stored.seq, dict(stored.offsets))
-        failures = [error for worker in self.workers for error in worker.failures()]
-        if failures:
-            raise Violated(f"a worker's loop ended: {failures[0]!r}") from failures[0]
-
-    def records_before(self, slot: int, offsets: dict[str, int]) -> int:
-        logs = ((topic, self.log.records.get(TopicPartition(topic, slot), [])) for topic in SOURCES)
-        return sum(record.offset < offsets[topic] for topic, log in logs for record in log)
-
-    def check_panes(self, slot: int, stored: Claim) -> None:
-        """The stored panes are those of the records before the stored offsets: no state without offset."""
-        expected = self.undisturbed(slot, stored.offsets)
-        actual = Checkpoint.of(stored).panes()
-        if actual != expected:
-            raise Violated(f"slot {slot} at {stored.offsets}: {actual} is stored, {expected} is right")
-
-    def undisturbed(self, slot: int, offsets: dict[str, int]) -> Panes:
-        table, checkpoint = SlotTable(slot, self.rules, Checkpoint().claim()), Checkpoint()
-        for topic in SOURCES:
-            records = self.log.records.get(TopicPartition(topic, slot), [])
-            table.fold(topic, [each for each in records if each.offset < offsets[topic]], now_ms=NOW_MS)
-        commit = table.take_commit()
-        if commit is not None:
-            checkpoint.apply(commit)
-        return checkpoint.panes()
+    def bury_one(self, worker: SimulatedWorker) -> None:
+        for name, count in worker.counts.items():
+            self.hits[name] += count
+        worker.kill()
 
     # ---- a life
 
     async def live(self) -> None:
-        following = asyncio.create_task(self.follower.run())
-        self.start_worker()
-        for action in self.actions():
-            await self.act(action)
-            await asyncio.sleep(self.random.random() * 0.3)
-            self.check()
-        await self.heal()
-        await self.catch_up()
-        self.check_end()
-        await asyncio.sleep(FOLLOWS_WITHIN_SECONDS)
-        self.check_follower()
-        following.cancel()
-        for worker in self.workers:
-            worker.kill()
+        self.screens = [
+            Screen(self.store, definition.settings, self.random, self.hits)
+            for definition in (self.definitions if "switch" in self.weights else self.definitions[:1])
+        ]
+        self.start_worker(self.target)
+        try:
+            for action in self.actions():
+                await self.act(action)
+                await asyncio.sleep(self.random.random() * 0.3)
+                checks.check(self)
+            await self.heal()
+            await self.catch_up()
+            checks.check_end(self)
+            await self.until_shown()
+        finally:
+            for worker in self.workers:
+                self.bury_one(worker)
 
     async def heal(self) -> None:
-        """End the faults, and help nobody beyond that: what went wrong unnoticed must come out by itself."""
-        self.store.come_back()
-        self.thaw()
-        if not self.workers:
-            self.start_worker()
+        """End the faults, and help nobody beyond that: what went wrong unnoticed must come out by itself.
+
+        An operator does what the messages ask for: a rebuild where the settings in use are others or a
+        topic was truncated; a supervisor starts workers anew.
+        """
+        self.hurt_store("store back")
+        self.store.clear_failures()
+        for outside in (
+            *(each.outside for each in self.workers),
+            *(each.outside for each in self.operators.values()),
+        ):
+            outside.trap = None
+            outside.thaw()
         for worker in self.workers:
             worker.lucky = True
+            worker.outside.slowness = 1.0
+        while self.operators:
+            await asyncio.sleep(1.0)
+        self.stop_workers_of_other_settings()
+        if not self.workers:
+            self.start_lucky()
         await asyncio.sleep(SESSION_SECONDS)
+        if self.truncated or not await self.is_target_shown():
+            await self.rebuild_until_done()
+        self.truncated.clear()
         if self.homeless() or any(worker.fatal is not None for worker in self.workers):
             await self.rebalance()
-        # A lost batch or a lost commit shows at the next record, so there is one more for each partition.
-        missing = {TopicPartition(topic, slot) for topic in GENERATED for slot in range(SLOTS)}
-        while missing:
-            event = self.generator.event()
-            topic, slot, value = delivery(event, slots=SLOTS)
-            place = TopicPartition(topic, slot)
-            if place in missing:
-                missing.remove(place)
-                self.events.append(event)
-                self.log.append(place, value)
 
     def homeless(self) -> list[int]:
         """Return the slots that no living worker takes for its own."""
@@ -337,51 +431,78 @@ class World:
         }
         return [slot for slot in range(SLOTS) if slot not in at_home]
 
+    def stop_workers_of_other_settings(self) -> None:
+        """The deploy is over."""
+        for worker in [each for each in self.workers if each.definition is not self.target]:
+            self.kill(worker)
+
+    async def rebuild_until_done(self) -> None:
+        for _ in range(5):
+            task = self.start_rebuild(faulty=False)
+            if await task is not None:
+                for slot in self.truncated:
+                    self.log.forget_vanished(slot)
+                return
+        raise Violated("the faults are over, and yet no rebuild succeeds")
+
+    async def is_target_shown(self) -> bool:
+        shown = await self.store.shown()
+        return shown is not None and shown.version == self.target.version
+
+    def start_lucky(self) -> None:
+        worker = self.start_worker(self.target)
+        if worker is not None:
+            worker.lucky = True
+
     async def catch_up(self) -> None:
-        deadline = asyncio.get_running_loop().time() + CATCH_UP_SECONDS
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CATCH_UP_SECONDS
         while not all(self.is_caught_up(slot) for slot in range(SLOTS)):
-            if asyncio.get_running_loop().time() > deadline:
-                raise Violated("the faults are over, and yet the workers do not catch up")
+            if loop.time() > deadline:
+                raise Violated(f"the faults are over, and yet the workers do not catch up: {self.standing()}")
             await asyncio.sleep(1.0)
-            self.check()
-            if not self.workers or any(worker.fatal is not None for worker in self.workers):
-                self.start_worker()
-                self.workers[-1].lucky = True
+            checks.check(self)
+            if any(isinstance(worker.fatal, ForeignState) for worker in self.workers):
+                # The store forgot what is shown, and who announced and who claimed first differ in settings.
+                await self.rebuild_until_done()
+            if any(worker.fatal is not None for worker in self.workers):
+                self.rebalance_soon()  # which starts with burying them
+            if not self.workers:
+                self.start_lucky()
+
+    def standing(self) -> str:
+        told = [
+            (
+                each.definition.version,
+                each.joined,
+                {n: s.ownership.phase.name for n, s in each.keeper.slots.items()},
+            )
+            for each in self.workers
+        ]
+        held = {slot: state.offsets for slot in range(SLOTS) if (state := self.store.held(slot))}
+        return f"workers {told}, stored {held}, ends {[self.log.ends(slot) for slot in range(SLOTS)]}"
 
     def is_caught_up(self, slot: int) -> bool:
-        stored = self.stored(slot)
-        ends = {tp.topic: end for tp, end in self.log.ends.items() if tp.partition == slot}
-        return not ends or (
-            stored is not None and all(stored.offsets[topic] == end for topic, end in ends.items())
+        ends, state = self.log.ends(slot), checks.stored(self, slot)
+        if state is None:
+            return not any(ends.values())
+        return state.version == self.target.version and all(
+            state.offsets.get(topic) == end for topic, end in ends.items()
         )
 
-    def check_end(self) -> None:
-        for slot in range(SLOTS):
-            stored = self.stored(slot)
-            if stored is not None:
-                self.check_panes(slot, stored)
-        if not self.broken <= self.letters:
-            raise Violated(f"no dead letter for {self.broken - self.letters}")
-
-    def check_follower(self) -> None:
-        """What metrics has followed through all of it is what is stored, and what joining that anew gives;
-        in some lives the oracle's, too."""
-        stored = [Checkpoint.of(claim) for slot in range(SLOTS) if (claim := self.stored(slot)) is not None]
-        joined = sums_joined([checkpoint.board for checkpoint in stored], self.rules)
-        expected = sums_stored(checkpoint.panes() for checkpoint in stored)
-        expected = {
-            place: total
-            for place in expected.keys() | joined.keys()
-            if (total := expected.get(place, 0) + joined.get(place, 0))
-        }
-        actual = sums_held(self.follower)
-        if actual != expected:
-            raise Violated(f"metrics holds {actual}, stored is {expected}")
-        if self.seed % ORACLE_EVERY == 0:
-            snapshot = take_snapshot(self.follower, NOW_MS, CONFIG, strict=True)
-            told = answers(books_of(self.events, FLOOR), NOW_MS, FLOOR)
-            if found := differences(snapshot, told):
-                raise Violated("\n".join(found[:20]))
+    async def until_shown(self) -> None:
+        """Readers follow by themselves, whatever they missed."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 30.0
+        while True:
+            wrong = [said for screen in self.screens if (said := checks.not_shown(self, screen))]
+            if not wrong:
+                break
+            if loop.time() > deadline:
+                raise Violated(wrong[0])
+            await asyncio.sleep(0.5)
+        checks.check_screens(self)
+        checks.check_oracle(self)
 
 
 def _partitions(owners: list[SimulatedWorker], worker: SimulatedWorker) -> set[TopicPartition]:
@@ -397,7 +518,7 @@ async def _patiently(calls: list[Coroutine[object, object, None]]) -> None:
     done, _ = await asyncio.wait(tasks, timeout=SESSION_SECONDS)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise Violated(f"a rebalance failed: {error!r}") from error
+            raise error
 
 
 @contextmanager
@@ -406,26 +527,30 @@ def _quiet_and_seeded(seed: int) -> Iterator[None]:
     log = logging.getLogger("streams")
     level, log_disabled = log.level, log.disabled
     log.setLevel(logging.CRITICAL + 1)
-    dice = Random(seed)
     with (
         patch.object(keeper_module, "time", LoopTime),
         patch.object(checkpointer_module, "time", LoopTime),
-        patch.object(keeper_module, "random", dice),
+        patch.object(board_module, "time", LoopTime),
+        patch.object(checkpointer_module, "PROBE_SECONDS", 2.0),  # lives are short
+        patch.object(keeper_module, "random", Random(seed)),
+        # Pure, slow, and asked again and again for the same few settings.
+        patch.object(metrics_role, "settings_under", definitions.settings_under),
+        patch.object(switching, "shown_of", definitions.shown_of),
     ):
         yield
     log.setLevel(level)
     log.disabled = log_disabled
 
 
-def run(seed: int) -> World:
-    """Live one life; whatever is violated names the seed and the story."""
+def run(
+    seed: int, hits: Counter[str] | None = None, trap: Trap | None = None, *, quiet: bool = False
+) -> World:
+    """Live one life; whatever is violated names the seed and the story. `trap`, `quiet`: see `World`."""
     with _quiet_and_seeded(seed):
-        world = World(seed)
+        world = World(seed, hits, trap, quiet=quiet)
         try:
             run_virtually(world.live())
         except Exception as error:
             told = ", ".join(world.story)
-            raise Violated(
-                f"{error}\nreproduce: python -m tests.simulation --seed {seed}\nstory: {told}"
-            ) from error
+            raise Violated(f"{error}\nreproduce: python -m tests.simulation {seed}\nstory: {told}") from error
         return world
