@@ -29,6 +29,8 @@ from streams.table import DeadLetter
 
 log = logging.getLogger(__name__)
 
+CATCH_UP_SECONDS = 1.0
+"""Time between commits while a backlog is worked off; nobody waits for numbers that are old anyway."""
 RETRY_SECONDS = 0.2
 RETRY_MAX_SECONDS = 2.0
 PAUSE_AFTER_SECONDS = 30.0
@@ -67,11 +69,16 @@ class Checkpointer:
             else:
                 await asyncio.sleep(pause)  # much is dirty then, which must not turn retries into a busy loop
             if await self.commit_all() and (self.unavailable_since is None or await self._answers()):
-                pause = self.interval_seconds
+                pause = self.pause_seconds
                 self._store_is_back()
             else:
                 pause = min(max(2 * pause, RETRY_SECONDS), RETRY_MAX_SECONDS)
             await self._govern_reading()
+
+    @property
+    def pause_seconds(self) -> float:
+        """Return how long to fold before the next commit: what many events change is written once."""
+        return max(self.interval_seconds, CATCH_UP_SECONDS if self.keeper.catching_up else 0.0)
 
     async def look_after(self) -> None:
         """Report offsets, watch the logs, expire what is old. Runs until cancelled."""
@@ -216,10 +223,10 @@ class Checkpointer:
             self.keeper.counts.report_errors += 1
 
     async def flush_and_drop(self, within_seconds: float) -> None:
-        """Commit what can be committed in time, then give every slot up. A store that is away may come back."""
+        """Commit what can be committed in time, then give every slot up; a store away may come back."""
         try:
             async with asyncio.timeout(within_seconds):
-                while not await self.commit_all():
+                while not await self.commit_all():  # noqa: ASYNC110  nobody tells when the store is back
                     await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
             log.warning(fields("last commit not in time; the next owner replays it", seconds=within_seconds))

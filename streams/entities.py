@@ -8,6 +8,7 @@ cannot matter. Never reads a clock, never contributes a number.
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from sys import intern
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -223,6 +224,8 @@ def merge_into(state: State, event: Event) -> int:
     return outcome
 
 
+_SHARED: Final = frozenset(("rep_id", "team_id", "region", "source", "stage", "pipeline", "currency"))
+"""Fields whose few values occur in many entities: one string for all saves memory, and time to compare."""
 _Write = Callable[[State, Changes, bytearray, bytes | bytearray, int], int]
 
 
@@ -242,13 +245,14 @@ def _writer_of(kind: EntityKind) -> _Write:
     for position, name in enumerate(FIELDS[kind]):
         # The time of a status write can be the closing time, so writing "won" again may move a contribution.
         is_equal = "False" if name == "status" else f"state.{name} == value"
+        own = "intern(value) if type(value) is str else value" if name in _SHARED else "value"
         lines += [
             f" value = changes.{name}",
             " if value is not UNSET:",
             f"  against_held = against[stamp_of[{position}]]",
             f"  if against_held == {_WINS} or against_held == {_TIES} and _outranks(value, state.{name}):",
             f"   outcome |= KEPT if {is_equal} else COUNTS",
-            f"   state.{name} = value",
+            f"   state.{name} = {own}",
             f"   stamp_of[{position}] = number",
         ]
     made: dict[str, _Write] = {}
@@ -262,7 +266,7 @@ def _remember_stage(state: DealState, event: Event) -> bool:
     assert type(changes) is DealChanges
     if changes.stage is UNSET:
         return False
-    write, known = (event.time_ms, event.event_id, changes.stage or ""), state.stage_writes
+    write, known = (event.time_ms, event.event_id, intern(changes.stage or "")), state.stage_writes
     if not known or write > known[-1]:
         state.stage_writes = (*known, write)[-STAGE_WRITES_MAX:]
         return True

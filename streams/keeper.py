@@ -34,8 +34,10 @@ RELOAD_PAUSE_SECONDS = 0.5
 RELOAD_PAUSE_MAX_SECONDS = 5.0
 BACKLOG_RECORDS = 100
 """So many records waiting in one partition are a backlog that readers are told of."""
-DIRTY_KEYS_MAX = 5_000
-"""Commit early beyond it: 10,000 keys in one commit block Redis for about 13 ms, and grow from there."""
+CATCHING_UP_RECORDS = 10_000
+"""So many records waiting take a while in any case, and take less of it in fewer, larger commits."""
+DIRTY_KEYS_MAX = 20_000
+"""Commit early beyond it: so many keys in one commit block Redis for some 50 ms, and grow from there."""
 
 
 class SplitSlot(Exception):
@@ -387,6 +389,11 @@ class Keeper:
         ends = {each: self.reader.high_watermark(each) for each in slot.partitions}
         waiting = {each.topic: (ends[each] or 0) - at for each, at in slot.positions().items()}
         return {topic: count for topic, count in waiting.items() if count >= BACKLOG_RECORDS}
+
+    @property
+    def catching_up(self) -> bool:
+        waiting = (count for slot in self.owned for count in self.behind(slot).values())
+        return max(waiting, default=0) >= CATCHING_UP_RECORDS
 
     @property
     def owned(self) -> list[Slot]:

@@ -52,7 +52,11 @@ class PaneStore:
         moved: dict[tuple[int, int], PaneValues] = {}
         cells = self.cells
         for sign, contributions in ((-1, before), (1, after)):
-            for cell, time_ms, values in contributions:
+            others = after if sign < 0 else before
+            for contribution in contributions:
+                if contribution in others:
+                    continue  # no entity makes two equal contributions, so lists compare as sets do
+                cell, time_ms, values = contribution
                 number = cells.get(cell)
                 if number is None:
                     number = self._new_cell(cell)

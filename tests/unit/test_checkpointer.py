@@ -255,3 +255,14 @@ async def test_last_commit_without_a_store_says_who_does_it_then(caplog: pytest.
     await desk.checkpointer.flush_and_drop(0.01)
     assert "last commit not in time; the next owner replays it" in caplog.text
     assert desk.keeper.owned == []
+
+
+async def test_while_a_backlog_is_worked_off_commits_are_fewer() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    usual = desk.checkpointer.interval_seconds
+    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.CATCHING_UP_RECORDS - 1}
+    assert desk.checkpointer.pause_seconds == usual
+    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.CATCHING_UP_RECORDS}
+    assert desk.checkpointer.pause_seconds == checkpointer_module.CATCH_UP_SECONDS > usual
