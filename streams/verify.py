@@ -59,10 +59,15 @@ class Difference:
 
 @dataclass
 class Comparison:
-    compared: int = 0
+    by_kpi: Counter[str] = field(default_factory=Counter)
+    """How many numbers of each KPI were compared."""
     differences: list[Difference] = field(default_factory=list)
     not_told: Counter[str] = field(default_factory=Counter)
     """Why -> how many numbers could not be compared."""
+
+    @property
+    def compared(self) -> int:
+        return self.by_kpi.total()
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Scope:
     """Name -> start of the window, and of its twin; None where the twin is not told."""
     whole_since_ms: int | None = None
     """Records that arrived earlier are not all there."""
+    only_now: frozenset[str] = frozenset()
+    """KPIs of which nothing is recomputed for the window before."""
 
 
 def scope_of(snapshot: KpiSnapshot, whole_since_ms: int | None) -> Scope:
@@ -104,7 +111,7 @@ def compare(snapshot: KpiSnapshot, answers: Mapping[Sample, Answer], scope: Scop
         if place.kpi in _LOOK_ELSEWHERE and value is None and exact is not None:
             found.not_told["absent where panes no longer tell another window"] += 1
             continue
-        found.compared += 1
+        found.by_kpi[place.kpi] += 1
         if not _equal(place, value, exact, errors.get(place)):
             found.differences.append(Difference(place, value, None if exact is None else float(exact)))
     return found
@@ -150,6 +157,8 @@ def _expected(
 
 
 def _why_not(place: Place, scope: Scope) -> str | None:
+    if place.previous and place.kpi in scope.only_now:
+        return f"no second opinion on the window before of {place.kpi}"
     if place.window:
         start_ms, before_ms = scope.windows[place.window]
         begins_ms = before_ms if place.previous else start_ms
@@ -177,4 +186,4 @@ def both(first: Comparison, second: Comparison) -> Comparison:
     """Keep what differs either way: where it is open whether a record counts, either answer is right."""
     places = {each.place for each in second.differences}
     kept = [each for each in first.differences if each.place in places]
-    return Comparison(first.compared, kept, first.not_told)
+    return Comparison(first.by_kpi, kept, first.not_told)

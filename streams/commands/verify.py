@@ -23,6 +23,7 @@ from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.snapshot import Filters, PaneImage, Snapshotter
 from metrics.web.query import BadAsk, instant_ms
 from oracle.books import books_of
+from oracle.formulas import Own, own_answers
 from oracle.log import Log, Rules
 from oracle.numbers import answers
 from oracle.reference import reference_of
@@ -127,7 +128,9 @@ def judged(
         levels = tuple(dict.fromkeys(series.level for series in snapshot.series))
         windows = tuple(window.name for window in snapshot.windows)
         found = answers(books, snapshot.as_of_ms, floor, windows=windows, levels=levels)
-        return compare(snapshot, found, scope)
+        own = [Own(kpi.name, kpi.formula, kpi.levels, kpi.quantiles) for kpi in settings.kpis]
+        of_own, only_now = own_answers(own, found, windows)
+        return compare(snapshot, found | of_own, replace(scope, only_now=frozenset(only_now)))
 
     first = compared(with_doubtful=True)
     if not first.differences or not log.doubtful:

@@ -99,7 +99,10 @@ def test_activities_that_became_final_are_followed(seed: int) -> None:
     events = []
     for number in range(150):
         time_ms = WEEK_START_MS + min(79, max(0, number // 2 + random.randint(-20, 5))) * DAY_MS
-        data: Event = {"kind": random.choice(("call", "demo", "follow_up")), "rep_id": random.choice(("R1", "R2"))}
+        data: Event = {
+            "kind": random.choice(("call", "demo", "follow_up")),
+            "rep_id": random.choice(("R1", "R2")),
+        }
         if random.random() < 0.5:
             data["due_at"] = data["scheduled_at"] = rfc3339(time_ms + random.randint(-3, 20) * DAY_MS)
         verb = random.choice(("completed", "completed", "scheduled", "updated", "deleted"))
@@ -124,6 +127,48 @@ def test_broken_records_count_nowhere_and_what_is_left_is_the_same() -> None:
     both = [record for pair in zip(records, broken, strict=True) for record in pair]
     settings = settings_of(floor, levels=["floor", "team", "rep"])
     assert_same(asyncio.run(verified(both, settings, floor, as_of_ms, as_of_ms + 60 * DAY_MS)), 2_000)
+
+
+OWN: tuple[tuple[str, str, str, list[float]], ...] = (
+    ("calls_per_win", "calls / deals_won", "count", []),
+    (
+        "revenue_per_done",
+        "max(won_amount, revenue - spend_amount) / (activities_done + deals_won)",
+        "money",
+        [],
+    ),
+    ("won_lately", "at_least(2, deals_won@90d, deals_won@90d) / (created + deals_closed)", "count", []),
+    ("won_of_won", "-(calls_per_win * deals_won) + calls", "count", []),
+    ("open_shown", "open_amount / open", "money", []),
+    ("cycle_quarters", "quantile(q, won_cycle)", "seconds", [0.25]),
+)
+
+
+def test_kpis_of_the_floors_own_are_worked_out_too() -> None:
+    floor, as_of_ms = CASES[1]
+    events = Generator(4, times=edge_times(as_of_ms, floor), entities=8).history(120)
+    settings = settings_of(floor, levels=["floor", "rep"])
+    tables = [
+        {
+            "name": name,
+            "formula": formula,
+            "unit": unit,
+            "quantiles": quantiles,
+            "sentence": "One.",
+            "levels": ["floor", "rep"],
+        }
+        for name, formula, unit, quantiles in OWN
+    ]
+    settings = Settings.model_validate({**settings.model_dump(), "kpis": tables})
+    records = [delivery(event, slots=SLOTS) for event in events]
+    found = asyncio.run(verified(records, settings, floor, as_of_ms, as_of_ms + 60 * DAY_MS))
+    assert not found.differences, "\n".join(map(str, found.differences[:20]))
+    assert set(found.not_told) == {
+        "no second opinion on cycle_quarters",
+        "no second opinion on the window before of won_lately",
+    }
+    assert found.by_kpi["calls_per_win"] > 50
+    assert all(found.by_kpi[name] for name, *_ in OWN[:5])
 
 
 def test_what_a_worker_may_have_seen_either_way_is_no_difference() -> None:
