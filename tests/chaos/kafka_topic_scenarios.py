@@ -6,6 +6,7 @@ import resource
 import signal
 from typing import Any
 
+from aiohttp import ClientTimeout
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
@@ -23,6 +24,8 @@ from tests.chaos.kafka_topics import (
 from tests.chaos.process import SALESFLOOR, Part, free_port
 from tests.chaos.stage import Stage, scenario
 
+ANSWER = ClientTimeout(total=30.0)
+"""The gateway waits for Kafka nearly ten seconds before it gives up."""
 REVENUE = "?kpi=revenue&kpi=deals_won&level=floor&window=ytd"
 
 
@@ -321,7 +324,8 @@ async def _answers(stage: Stage, port: int, number: int, status: int) -> bool:
     }
     url = f"http://127.0.0.1:{port}/events"
     try:
-        async with session.post(url, data=deal(8_000 + number, 0), headers=headers) as answer:
+        value = deal(8_000 + number, 0)
+        async with session.post(url, data=value, headers=headers, timeout=ANSWER) as answer:
             return answer.status == status or status == 200 <= answer.status < 300
     except (OSError, TimeoutError):
         return False
