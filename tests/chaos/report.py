@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from tests.chaos.runner import Result
 
-HEAD = ("scenario", "rows", "faults", "recovery s", "records", "lost", "doubled", "took s", "verdict")
+HEAD = ("scenario", "rows", "faults", "recovery s", "records", "lost", "doubled", "MB", "took s", "verdict")
 
 
 def table(results: Sequence[Result]) -> str:
@@ -33,6 +33,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         str(verdict.records),
         str(verdict.lost),
         str(verdict.doubled),
+        f"{result.resident_mb:.0f}",
         f"{result.seconds:.0f}",
         "FAILED"
         if result.failure

@@ -18,6 +18,9 @@ from tests.chaos.redis import RedisServer
 from tests.chaos.stage import RECOVERY_SECONDS, Fault, Scenario, Stage
 
 STORY_LINES = 14
+RESIDENT_MAX_MB = 400.0
+KEYS_MAX = 64
+"""I6: a bounded floor takes bounded memory, and a slot three keys, whatever it went through."""
 
 
 @dataclass
@@ -28,6 +31,9 @@ class Result:
     notes: list[str] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     seconds: float = 0.0
+    resident_mb: float = 0.0
+    """Of the largest worker at the end."""
+    redis_keys: int = 0
     failure: str = ""
     """Why it failed; "" when everything held and every number was exact."""
 
@@ -77,7 +83,9 @@ class Runner:
                 await stage.load.stop()
             await stage.floor.until_stored(stage.ends(), RECOVERY_SECONDS)
             result.verdict = await stage.judge.verdict()
-            result.failure = _failure(result.verdict, stage.expect_lost)
+            result.resident_mb = max((each.rss_mb for each in stage.floor.workers), default=0.0)
+            result.redis_keys = await stage.floor.redis.keys()
+            result.failure = _failure(result, stage.expect_lost)
         except Exception as error:  # noqa: BLE001  one scenario's failure is a row, the others go on
             result.failure = f"{type(error).__name__}: {error}"
             self.plan.say("".join(traceback.format_exception(error)[-STORY_LINES:]))
@@ -134,8 +142,13 @@ class Runner:
         self._parts = AsyncExitStack()
 
 
-def _failure(verdict: Verdict, expect_lost: int) -> str:
+def _failure(result: Result, expect_lost: int) -> str:
+    verdict = result.verdict
     wrong = list(verdict.wrong)
     if verdict.counted_lost != expect_lost:
         wrong.append(f"{verdict.counted_lost} records counted as lost, {expect_lost} are")
+    if result.resident_mb > RESIDENT_MAX_MB:
+        wrong.append(f"a worker has {result.resident_mb:.0f} MB")
+    if result.redis_keys > KEYS_MAX:
+        wrong.append(f"{result.redis_keys} keys in Redis")
     return "\n".join(wrong)
