@@ -12,7 +12,7 @@ from collections.abc import Callable
 from streams.definition import differences, shown_of
 from streams.logs import fields
 from streams.settings import Settings
-from streams.stores.base import ForeignFormat, Shown, StateStore, StoreUnavailable
+from streams.stores.base import STORE_FORMAT, ForeignFormat, Shown, StateStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ async def _refused(store: StateStore, ours: Shown, settings: Settings) -> str | 
     if await _is_empty(store, ours.slots):
         await store.announce(ours, whatever=True)
         return None
-    return _cause(await store.shown(), settings)
+    return why_not_ours(await store.shown(), settings)
 
 
 def partitions_changed(now: int, before: int) -> str:
@@ -128,7 +128,10 @@ async def _is_empty(store: StateStore, slots: int) -> bool:
     return not any([(await store.read_mark(slot)).seq for slot in range(slots)])
 
 
-def _cause(shown: Shown | None, settings: Settings) -> str:
+def why_not_ours(shown: Shown | None, settings: Settings) -> str:
+    """Say in what the state in use differs from this release and settings, and what to do about it."""
+    if shown is not None and shown.format != STORE_FORMAT:
+        return str(ForeignFormat(shown.format))
     return (
         f"the state in use is not of this release and settings ({_differences(shown, settings)}); start the "
         "workers with those, or run `salesfloor rebuild` with this release and these settings: it folds "

@@ -22,7 +22,8 @@ from streams.kafka_client import meaning_of
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings, SettingsError
-from streams.stores.base import StoreMisconfigured, StoreUnavailable
+from streams.stores.base import STORE_FORMAT, StoreMisconfigured, StoreUnavailable
+from streams.switching import why_not_ours
 from streams.topics import SOURCES, TOLD
 
 _REFUSED_SHOWN_MAX = 20
@@ -202,6 +203,9 @@ async def _connect(settings: Settings) -> list[str]:
     try:
         for warning in await store.check(require_noeviction=settings.redis.require_noeviction):
             click.echo(f"Warning: {warning}", err=True)
+        shown = await store.shown()
+        if shown is not None and (shown.version, shown.format) != (settings.definition_version, STORE_FORMAT):
+            click.echo(f"Warning: workers would wait: {why_not_ours(shown, settings)}", err=True)
     except (StoreUnavailable, StoreMisconfigured) as error:
         trouble.append(str(error))
     finally:
