@@ -74,6 +74,8 @@ class Floor:
             "SALESFLOOR_REDIS__NAMESPACE": self.namespace,
             # The oracle knows no activity horizon.
             "SALESFLOOR_WORKER__ACTIVITY_HORIZON_DAYS": "800",
+            # All scrapers are one address here.
+            "SALESFLOOR_METRICS__REQUESTS_PER_SECOND": "0",
             **self.more_environment,
         }
 

@@ -104,7 +104,7 @@ async def scrapes_see_no_half(stage: Stage) -> None:
     stage.note(
         f"/api/snapshot: {seen['same']} times right, {seen['flagged']} flagged, {seen['away']} refused"
     )
-    assert seen["same"] > 0
+    assert min(seen["same"], seen["flagged"]) > 0, f"too little was seen: {seen}"
 
 
 async def _lose_and_move(stage: Stage) -> None:
@@ -138,4 +138,4 @@ async def _watch(stage: Stage, query: str, right: list[object], seen: dict[str, 
             partitions = told.get("partitions")
             assert told["values"] == right, f"half a state was shown without a flag, at {partitions}"
             seen["same"] += 1
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
