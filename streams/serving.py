@@ -136,7 +136,16 @@ def _limited(rate: Rate, role: str) -> Middleware:
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+        handle = made.request_handler
+
+        async def expecting_what_we_know(request: web.BaseRequest) -> web.StreamResponse:
+            # aiohttp would repeat what it does not know in its answer, and fail at what is no text.
+            if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+                text = "expect 100-continue or nothing\n"
+                raise web.HTTPExpectationFailed(text=text, headers=DEFAULT_HEADERS)
+            return await handle(request)
+
+        return _Server(expecting_what_we_know, request_factory=made.request_factory, **self._kwargs)
 
 
 class _Server(web.Server):

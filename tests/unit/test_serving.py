@@ -116,6 +116,21 @@ async def test_what_is_no_http_is_refused_without_a_byte_of_it_in_answer_or_log(
     assert "Traceback" not in caplog.text
 
 
+async def test_what_a_request_expects_is_not_repeated_to_it(app: web.Application) -> None:
+    async with serving(app, "127.0.0.1", 0, role="gateway") as address:
+        for expected in (MARK.encode(), b"\xff\xfe"):
+            async with opened(address) as talk:
+                talk.say(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: %b\r\n\r\n" % expected)
+                answer = await talk.everything()
+            assert answer.startswith(b"HTTP/1.1 417")
+            assert expected not in answer
+            assert b"frame-ancestors" in answer
+        async with opened(address) as talk:
+            talk.say("GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n\r\n")
+            assert await talk.status() == 100
+            assert await talk.status() == 200
+
+
 async def test_a_broken_handler_tells_its_caller_nothing(
     app: web.Application, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,7 +159,7 @@ async def test_who_connects_and_says_nothing_whole_is_hung_up_on(
 async def test_who_asked_once_and_then_stops_in_a_head_is_hung_up_on(
     app: web.Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.5)
     async with serving(app, "127.0.0.1", 0, role="gateway") as address, opened(address) as talk:
         talk.say(GET)
         assert await talk.status() == 200
@@ -155,11 +170,18 @@ async def test_who_asked_once_and_then_stops_in_a_head_is_hung_up_on(
 async def test_who_takes_nothing_of_a_long_answer_is_hung_up_on(
     app: web.Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lost, hung_up = module._Connection.connection_lost, asyncio.Event()
+
+    def connection_lost(connection: module._Connection, error: BaseException | None) -> None:
+        lost(connection, error)
+        hung_up.set()
+
+    monkeypatch.setattr(module._Connection, "connection_lost", connection_lost)
     monkeypatch.setattr(module, "STALLED_SECONDS", 0.05)
     async with serving(app, "127.0.0.1", 0, role="metrics") as address, opened(address) as talk:
         talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
         talk.say("GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.3)  # nothing tells this side of it before it reads again
+        await hung_up.wait()  # by the door: this side has not closed
         talk.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert len(await talk.everything()) < 32 << 20
 
