@@ -215,7 +215,7 @@ async def _write_deals(stage: Stage, count: int, *, amount: int) -> None:
             value = deal(number, 0, amount=amount)
             event = json.loads(value)
             event["id"] = f"{event['id']}-{amount}"
-            event["time"] = f"2026-01-05T10:{amount % 60:02}:00Z"
+            event["time"] = f"2026-01-05T{amount // 60:02}:{amount % 60:02}:00Z"  # the later, the more
             sent.append(await writer.send(DEALS, json.dumps(event).encode(), key=f"C-0-{number}".encode()))
         await asyncio.gather(*sent)
 
@@ -242,8 +242,8 @@ async def compacted_reference(stage: Stage) -> None:
         for round_ in range(6):
             for number in range(30):
                 slot = number % SLOTS
-                value = _rep(number, round_)
-                await writer.send_and_wait(REFERENCE, value, key=f"R-{number}".encode(), partition=slot)
+                value = _market(number, round_)
+                await writer.send_and_wait(REFERENCE, value, key=f"M-{number}".encode(), partition=slot)
                 written += 1
             await asyncio.sleep(0.4)
 
@@ -256,14 +256,15 @@ async def compacted_reference(stage: Stage) -> None:
     stage.note(f"{await floor.metric_sum('gap_records_total'):.0f} offsets without a record passed")
 
 
-def _rep(number: int, round_: int) -> bytes:
+def _market(number: int, round_: int) -> bytes:
+    """The market of a month long ago: no window looks at it, and each round replaces what was said before."""
     event = {
         "specversion": "1.0",
-        "id": f"rep-{number}-{round_}",
+        "id": f"market-{number}-{round_}",
         "source": "/chaos",
-        "type": "sales.rep.updated",
+        "type": "sales.market.set",
         "time": f"2026-01-05T10:{round_:02}:00Z",
-        "data": {"rep_id": f"CR-{number}", "name": f"Rep {number} {round_}"},
+        "data": {"period": f"20{10 + number // 12}-{number % 12 + 1:02}", "value": 1_000 + round_},
     }
     return json.dumps(event).encode()
 
