@@ -179,6 +179,8 @@ class SimulatedWorker:
         floor.witness.watch(self.keeper, self.store.base)
         letters = Letters(self.outside, floor.letters)
         self.checkpointer = Checkpointer(self.keeper, letters, interval_seconds=COMMIT_SECONDS)
+        # Made with the process's clock, which is hours ahead of the loop's.
+        self.checkpointer._answered_at = self.checkpointer._probed_at = 0.0
         self._tasks = [asyncio.create_task(self._live())]
 
     def _on_fatal(self, error: Exception) -> None:

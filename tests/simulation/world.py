@@ -418,8 +418,19 @@ class World:
         if self.truncated or not await self.is_target_shown():
             await self.rebuild_until_done()
         self.truncated.clear()
+        self.produce_where_half_is_lost()
         if self.homeless() or any(worker.fatal is not None for worker in self.workers):
             await self.rebalance()
+
+    def produce_where_half_is_lost(self) -> None:
+        """The owner holds all of it in memory and readers see a whole board: the next commit finds it out."""
+        for slot in range(SLOTS):
+            state = self.store.held(slot)
+            while state is not None and state.seq != state.entities_seq:
+                made = self.records.make()
+                if made.place.partition == slot and made.event is not None:
+                    self.log.append(made.place, made.value, event=made.event)
+                    break
 
     def homeless(self) -> list[int]:
         """Return the slots that no living worker takes for its own."""
