@@ -5,6 +5,8 @@ from metrics.alerts.plan import (
     DEAD,
     FROZEN,
     GATEWAY,
+    HOUR,
+    INCOMPLETE,
     KAFKA,
     LAG,
     LOST,
@@ -95,6 +97,14 @@ def _records(plan: AlertPlan) -> dict[str, tuple[str, Said]]:
                 "Records were removed by Kafka's retention before they were read.",
                 "{{ $value | humanize }} records are lost in all; the windows that held them are too low.",
                 "Raise the topics' retention or start more workers, then publish the missing events again.",
+            ),
+        ),
+        INCOMPLETE: (
+            f"time() - min(salesfloor_gateway_incomplete_since_timestamp_seconds > 0) > {HOUR}",
+            Said(
+                "The CRM told of records whose values never came.",
+                "The oldest waits for {{ $value | humanizeDuration }}; what it says is in no number.",
+                "See `salesfloor incomplete`; set the source's API token, or reconcile with an export.",
             ),
         ),
         BUDGET: (

@@ -53,6 +53,7 @@ LAG, DEAD, LOST, BUDGET = (
     "SalesfloorRecordsLost",
     "SalesfloorSeriesOverBudget",
 )
+INCOMPLETE = "SalesfloorRecordsIncomplete"
 REDIS, KAFKA = "SalesfloorRedisUnreachable", "SalesfloorKafkaUnreachable"
 WAITS = "SalesfloorWorkerWaits"
 WORKER, METRICS, GATEWAY = "SalesfloorWorkerDown", "SalesfloorMetricsDown", "SalesfloorGatewayDown"
@@ -74,6 +75,7 @@ ALERTS: Final = {
         Alert(LAG, "pipeline", "ticket", 10 * MINUTE),
         Alert(DEAD, "pipeline", "ticket", 5 * MINUTE),
         Alert(LOST, "pipeline", "ticket", 0),
+        Alert(INCOMPLETE, "pipeline", "ticket", 5 * MINUTE),
         Alert(BUDGET, "pipeline", "ticket", 15 * MINUTE),
         Alert(REDIS, "pipeline", "page", MINUTE),
         Alert(KAFKA, "pipeline", "page", MINUTE),

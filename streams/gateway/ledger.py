@@ -109,6 +109,11 @@ class Ledger:
             "Records known by their id only, listed at /incomplete",
             registry=self.registry,
         )
+        Gauge(
+            "salesfloor_gateway_incomplete_since_timestamp_seconds",
+            "When the CRM told of the oldest of them; 0 when there is none",
+            registry=self.registry,
+        ).set_function(self._incomplete_since_seconds)
 
     def note(self, line: Line) -> None:
         self._events.labels(line.source, line.fate, line.reason).inc()
@@ -175,6 +180,9 @@ class Ledger:
 
     def waits_for(self, source: str, thin: Thin) -> bool:
         return (source, thin.object, thin.entity_id) in self._incomplete
+
+    def _incomplete_since_seconds(self) -> float:
+        return min((one.time_ms for one in self._incomplete.values()), default=0) / 1000
 
     def incomplete(self) -> list[Incomplete]:
         """Return what waits for values, oldest first."""

@@ -15,6 +15,7 @@ from metrics.self_metrics import feed_families, snapshot_families
 from metrics.targets import FIGURES
 from metrics.web.wall_stream import SCREENS_GAUGE
 from metrics.windows import WINDOW_NAMES
+from streams.gateway.ledger import Ledger
 from streams.worker_metrics import worker_metric_labels
 
 # Of each gauge with a window, the windows it is exported for unless the settings say otherwise.
@@ -74,7 +75,19 @@ def _of_targets() -> dict[str, set[str]]:
 
 BESIDE = _beside()
 OF_THE_WALL: dict[str, set[str]] = {SCREENS_GAUGE: set()}
-GAUGES = _gauges() | _of_targets() | BESIDE | beside_gauge_labels() | worker_metric_labels() | OF_THE_WALL
+OF_THE_GATEWAY: dict[str, set[str]] = {
+    sample.name: set(sample.labels) for family in Ledger().registry.collect() for sample in family.samples
+}
+"""Those without labels: the others come with their first event."""
+GAUGES = (
+    _gauges()
+    | _of_targets()
+    | BESIDE
+    | beside_gauge_labels()
+    | worker_metric_labels()
+    | OF_THE_WALL
+    | OF_THE_GATEWAY
+)
 
 
 class Selector(NamedTuple):

@@ -178,3 +178,17 @@ def test_no_more_is_held_than_the_list_can_show(monkeypatch: pytest.MonkeyPatch)
     take(standing, *(record_of("hubspot", thin(str(one), time_ms=one)) for one in range(5)))
     standing.restore()
     assert fetched == ["3", "4"]
+
+
+def test_age_of_the_oldest_is_told_until_there_is_none() -> None:
+    ledger = Ledger()
+
+    def since() -> float | None:
+        return ledger.registry.get_sample_value("salesfloor_gateway_incomplete_since_timestamp_seconds")
+
+    assert since() == 0
+    for one, time_ms in (("1", NOW_MS), ("2", NOW_MS - 5000), ("3", NOW_MS - 1000)):
+        ledger.wait_for("crm", Thin("deal", one, "update", time_ms, EntityKind.DEAL))
+    assert since() == (NOW_MS - 5000) / 1000
+    ledger.completed("crm", "deal", "2")
+    assert since() == (NOW_MS - 1000) / 1000
