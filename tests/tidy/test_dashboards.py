@@ -206,7 +206,8 @@ def test_grafana_is_given_what_the_dashboards_need() -> None:
     mounts = dict(mount.split(":")[:2] for mount in grafana["volumes"])
     (provider,) = _provisioned("dashboards/salesfloor.yml")["providers"]
     assert mounts["./grafana/dashboards"] == provider["options"]["path"]
-    assert mounts["./grafana/provisioning"] == "/etc/grafana/provisioning"
+    for what in ("datasources", "dashboards"):
+        assert mounts[f"./grafana/provisioning/{what}"] == f"/etc/grafana/provisioning/{what}"
     home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home.removeprefix(provider["options"]["path"] + "/").removesuffix(".json") in BOARDS
     sources = {each["type"]: each for each in _provisioned("datasources/salesfloor.yml")["datasources"]}
