@@ -7,7 +7,7 @@ Independent of definition versions and rebuilds, and lost together with the stat
 
 from collections.abc import Mapping
 
-from streams.stores.redis_client import address_of, ask, ask_all, connect, translated
+from streams.stores.redis_client import address_of, ask, connect, translated
 
 
 class KnownTopics:
@@ -23,12 +23,11 @@ class KnownTopics:
         if not ids:
             return {}
         with translated(self._address):
-            answers = await ask_all(
-                self._redis,
-                *(("HSETNX", self._key, topic, topic_id) for topic, topic_id in ids.items()),
-                ("HMGET", self._key, *ids),
-            )
-        return {topic: found.decode() for topic, found in zip(ids, answers[-1], strict=True)}
+            found: list[bytes | None] = await ask(self._redis, "HMGET", self._key, *ids)
+        known = {topic: name.decode() for topic, name in zip(ids, found, strict=True) if name is not None}
+        # Two workers that see a topic first at once see the same id.
+        await self.accept({topic: topic_id for topic, topic_id in ids.items() if topic not in known})
+        return {**ids, **known}
 
     async def accept(self, ids: Mapping[str, str]) -> None:
         """Take these for the topics that the state is folded from."""
