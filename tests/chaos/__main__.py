@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from tests.chaos import (
     worker_scenarios,
 )
 from tests.chaos.report import as_json, table
-from tests.chaos.runner import Plan, Runner
+from tests.chaos.runner import Plan, Result, Runner
 from tests.chaos.stage import SCENARIOS, Scenario
 
 PLAYS = (
@@ -52,7 +53,11 @@ def main() -> int:
         print(f"[{time.monotonic() - started:6.1f}] {text}", file=sys.stderr, flush=True)
 
     plan = Plan(directory, asked.seed, asked.rate, not asked.short, asked.minutes, say)
-    results = asyncio.run(Runner(plan).run(chosen))
+    try:
+        results = asyncio.run(_played(plan, chosen))
+    except asyncio.CancelledError:
+        print(f"ended before its time; logs: {directory}", file=sys.stderr)
+        return 130
     print(as_json(results, seed=asked.seed) if asked.json else table(results))
     failed = [result.scenario for result in results if result.failure]
     if failed:
@@ -62,6 +67,15 @@ def main() -> int:
     elif not asked.keep:
         shutil.rmtree(directory)
     return 1 if failed else 0
+
+
+async def _played(plan: Plan, chosen: list[Scenario]) -> list[Result]:
+    """Play them; SIGINT and SIGTERM end every process that was started, too."""
+    task = asyncio.current_task()
+    assert task is not None
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+    return await Runner(plan).run(chosen)
 
 
 def _arguments() -> argparse.Namespace:
