@@ -201,22 +201,30 @@ def _processes() -> tuple[Panel, ...]:
         "Claims beyond those of a rebalance are slots loaded again.",
         _PER_SECOND,
     )
+    held = Look("State held", "By all workers; panes are bounded by worker.panes_per_slot_max.")
     return (
         lines(
+            "state",
+            6,
+            held,
+            Query("sum(salesfloor_worker_state_entities)", "entities"),
+            Query("sum(salesfloor_worker_state_panes)", "panes"),
+        ),
+        lines(
             "memory",
-            8,
+            6,
             memory,
             Query(f"process_resident_memory_bytes{{{_JOBS}}}", "{{job}} {{instance}}"),
         ),
         lines(
             "processor",
-            8,
+            6,
             processor,
             Query(f"rate(process_cpu_seconds_total{{{_JOBS}}}[$__rate_interval])", "{{job}} {{instance}}"),
         ),
         lines(
             "moves",
-            8,
+            6,
             moves,
             *(
                 Query(f"sum({_rate(f'salesfloor_worker_{name}_total')})", name)
@@ -288,37 +296,47 @@ def _gateway() -> tuple[Panel, ...]:
     by_status = summed(_rate("salesfloor_gateway_deliveries_total"), "status")
     buckets = summed(_rate("salesfloor_gateway_answer_seconds_bucket"), "le")
     return (
-        lines(
-            "gateway-events",
-            8,
-            fates,
-            Query(or_zero(by_fate, "fate"), "{{fate}}"),
-            Query("max(salesfloor_gateway_incomplete_records)", "records known by their id only"),
-        ),
+        lines("gateway-events", 8, fates, Query(or_zero(by_fate, "fate"), "{{fate}}")),
         lines("gateway-answers", 8, answers, Query(or_zero(by_status, "status"), "{{status}}")),
         lines("gateway-time", 8, slow, Query(or_zero(f"histogram_quantile(0.99, {buckets})"), "99% within")),
     )
 
 
 def _behind() -> tuple[Panel, ...]:
-    silent = Look("Webhooks: since the last one taken", "By source; how long is long is the CRM's way.", "s")
-    waiting = Look("Webhooks: waiting", "Records to be read back by their id, and in a source's topics.")
+    silent = Look(
+        "Webhooks: how long ago",
+        "The last one taken, by source: how long is long is the CRM's way. The oldest record still known "
+        "by its id only: 0 when there is none.",
+        "s",
+    )
+    waiting = Look(
+        "Webhooks: waiting",
+        "Records to be read back by their id, still known by it only, and in a source's topics.",
+    )
     read = Look(
         "Webhooks: read back by id, per second",
         "Fetched, failed (tried again) and given up.",
         _PER_SECOND,
     )
     since = "time() - max by (source) (salesfloor_gateway_last_accepted_timestamp_seconds)"
+    oldest = "time() - min(salesfloor_gateway_incomplete_since_timestamp_seconds > 0)"
     queue = summed("salesfloor_gateway_fetch_queue_records", "source")
     behind = summed("salesfloor_gateway_topic_records_behind", "source")
     fates = {"fetched_records": "fetched", "fetch_failures": "failed", "fetch_given_up_records": "given up"}
     return (
-        lines("gateway-silent", 8, silent, Query(or_zero(since, "source"), "{{source}}")),
+        lines(
+            "gateway-silent",
+            8,
+            silent,
+            Query(or_zero(since, "source"), "{{source}}"),
+            Query(or_zero(oldest), "known by its id only"),
+        ),
         lines(
             "gateway-waiting",
             8,
             waiting,
             Query(or_zero(queue, "source"), "to read back: {{source}}"),
+            Query("max(salesfloor_gateway_incomplete_records)", "known by their id only"),
             Query(or_zero(behind, "source"), "in topics: {{source}}"),
         ),
         lines(
