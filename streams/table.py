@@ -229,6 +229,11 @@ class SlotTable:
         self.facts.behind = behind
 
     @property
+    def state_size(self) -> tuple[int, int]:
+        """Return how many entities and panes are held."""
+        return sum(len(each.states) for each in self._entities.values()), len(self._panes.panes)
+
+    @property
     def dirty_keys(self) -> int:
         """About how many fields the next commit writes or deletes."""
         touches = len(self._touches.changed) + len(self._touches.changed_settled)

@@ -39,6 +39,7 @@ _COUNTERS = {
 _GAUGES: Final = {
     "ready": (), "redis_reachable": (), "kafka_reachable": (), "loop_tick_age_seconds": (), "paused": (),
     "slot_phase": ("slot", "phase"), "dirty_keys": ("slot",), "rebuilding": ("slot",),
+    "state_entities": ("slot",), "state_panes": ("slot",),
     "applied_offset": ("topic", "partition"), "flushed_offset": ("topic", "partition"),
     "lag_records": ("topic", "partition"),
 }  # fmt: skip
@@ -151,6 +152,8 @@ def _slots(keeper: Keeper) -> Iterator[Metric]:
     claims = CounterMetricFamily("salesfloor_worker_claims", "Times the slot was claimed", labels=["slot"])
     dirty = _family("dirty_keys", "Fields the next commit writes", ["slot"])
     rebuilding = _family("rebuilding", "1 while the slot is folded anew from the topics", ["slot"])
+    entities = _family("state_entities", "Deals, leads, activities and so on that the slot holds", ["slot"])
+    panes = _family("state_panes", "Slices of time with sums that the slot holds", ["slot"])
     for slot in keeper.slots.values():
         label = str(slot.number)
         phase.add_metric([label, slot.ownership.phase.name.lower()], 1.0)
@@ -158,7 +161,9 @@ def _slots(keeper: Keeper) -> Iterator[Metric]:
         if slot.owned_table is not None:
             dirty.add_metric([label], float(slot.owned_table.dirty_keys))
             rebuilding.add_metric([label], float(slot.owned_table.rebuilding))
-    yield from (phase, claims, dirty, rebuilding)
+            for family, held in zip((entities, panes), slot.owned_table.state_size, strict=True):
+                family.add_metric([label], float(held))
+    yield from (phase, claims, dirty, rebuilding, entities, panes)
 
 
 def _partitions(keeper: Keeper) -> Iterator[Metric]:
