@@ -7,7 +7,7 @@ COPY streams streams
 COPY metrics metrics
 COPY oracle oracle
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/salesfloor && /opt/salesfloor/bin/pip install --quiet .
+RUN python -m venv /opt/salesfloor && /opt/salesfloor/bin/pip install --quiet '.[avro]'
 
 FROM python:3.11.11-slim-bookworm
 COPY --from=build /opt/salesfloor /opt/salesfloor

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,12 @@ def as_of_ms(text: str | None) -> int | None:
 
 
 def reconcile(settings: Settings, asked: Reconcile, *, drift: Path | None, as_json: bool) -> None:
+    if drift is not None:
+        _write(drift, [])  # rather than find out when the corrections are published that it cannot be
     progress = _progress if sys.stderr.isatty() and not as_json else None
     report = asyncio.run(run_reconcile(asked, settings, progress=progress))
     if drift is not None:
-        _write(drift, report)
+        _write(drift, report.drifts)
     if as_json:
         click.echo(json.dumps(_summary(asked, report)))
     else:
@@ -53,10 +55,10 @@ def _progress(report: PublishReport) -> None:
     click.echo(f"\r{report.published:,} corrections", err=True, nl=False)
 
 
-def _write(path: Path, report: ReconcileReport) -> None:
+def _write(path: Path, drifts: Sequence[Drift]) -> None:
     try:
         with path.open("w", encoding="utf-8") as file:
-            for one in report.drifts:
+            for one in drifts:
                 file.write(f"{json.dumps(_line(one), ensure_ascii=False)}\n")
     except OSError as error:
         raise Failed(f"--drift {path}: {error.strerror}; name a file that can be written") from None
