@@ -4,7 +4,7 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,15 +14,21 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from streams.clock import SystemClock
 from streams.embedded import embedded_kafka
 from streams.gateway import topic_source
+from streams.gateway.avro_sources import open_schemas
 from streams.gateway.clerk import Clerk
 from streams.gateway.ledger import Fate, Ledger, Line
 from streams.gateway.model import Outgoing, Source
+from streams.gateway.schemas import AvroTold
 from streams.gateway.sender import KafkaAway, Sender, kafka_sender
 from streams.gateway.topic_source import group_of, reading_topics
 from streams.settings import Settings, load_settings
 from streams.topics import DEAD_LETTERS, DEALS
+from tests.api_double import Fault, served
 from tests.crm_samples import FOLDER, Folder
 from tests.integration.cluster import SESSION_SECONDS, clean_topics, real_kafka, until
+from tests.registry_double import RegistryDouble
+from tests.salesforce_avro import OPPORTUNITY, avro_of, framed
+from tests.salesforce_told import change
 
 SALESFORCE = Folder(FOLDER / "salesforce", {"source": {"kind": "salesforce"}})
 CREATE, WON, DELETE = (
@@ -100,8 +106,14 @@ async def committed(settings: Settings, source: Source) -> int | None:
 class Reading:
     """The source read from its topics by one gateway, and what became of its records."""
 
-    def __init__(self, settings: Settings, source: Source, sender: Sender | None = None) -> None:
-        self._settings, self._source, self._sender = settings, source, sender
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        sender: Sender | None = None,
+        avro: Mapping[str, AvroTold] | None = None,
+    ) -> None:
+        self._settings, self._source, self._sender, self._avro = settings, source, sender, avro
         self.lines: list[Line] = []
 
     async def run_until(self, *fates: Fate, committed_at: int | None = None) -> None:
@@ -114,7 +126,7 @@ class Reading:
 
         async with kafka_sender(self._settings.kafka) as sender:
             clerk = Clerk(self._sender or sender, SystemClock(), Ledger(self.lines.append))
-            async with reading_topics([self._source], clerk, self._settings.kafka):
+            async with reading_topics([self._source], clerk, self._settings.kafka, self._avro):
                 await until(is_done)
 
 
@@ -183,3 +195,21 @@ async def test_topic_that_comes_later_is_found(
             await write(settings, await made(settings, late), WON)
             await until(lambda: has(2))
     assert [line.type for line in reading.lines] == ["sales.deal.created", "sales.deal.won"]
+
+
+async def test_avro_of_a_connector_waits_for_its_registry_and_becomes_an_event(
+    settings: Settings, topic: str
+) -> None:
+    source, double = SALESFORCE.source(topics=(topic,)), RegistryDouble()
+    double.put(7, OPPORTUNITY)
+    double.faults.append(Fault(503))
+    told = {"name": source.name, "kind": "salesforce", "topics": [topic]}
+    await write(settings, topic, framed(7, avro_of(change("Opportunity", StageName="Closed Won"))))
+    async with served(double) as url:
+        wanted = load_settings(overrides={"sources": [{**told, "schema_registry": url}]})
+        reading = Reading(settings, source, avro=open_schemas(wanted, {}))
+        await reading.run_until(Fate.ACCEPTED, committed_at=1)
+    assert [(line.fate, line.type) for line in reading.lines] == [
+        (Fate.UNAVAILABLE, ""),
+        (Fate.ACCEPTED, "sales.deal.won"),
+    ]

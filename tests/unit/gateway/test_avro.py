@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.clock import ManualClock
 from streams.gateway import avro, topic_source
@@ -252,6 +254,17 @@ def test_foreign_bytes_never_break_the_reader() -> None:
         for value in (whole[:cut], whole[:cut] + b"\xff" * 9):
             with pytest.raises(Malformed):
                 schema.json_of(value)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_json_or_malformed(value: bytes) -> None:
+    try:
+        json.loads(READ_BY.json_of(value, VENDOR.from_avro))
+    except (Malformed, Unreadable):
+        pass
+
+
+READ_BY = schema_of(json.dumps(OPPORTUNITY))
 
 
 # --- settings -------------------------------------------------------------------------------------
