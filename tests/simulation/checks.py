@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEEP_CHECKS = 0.15
 ORACLE_EVERY = 25
+CLAIMS_MAX = 8
+"""Of one slot once the faults are over: those who were frozen, a rebalance or two, a new process."""
 
 
 class Violated(AssertionError):
@@ -172,6 +174,12 @@ def not_shown(world: "World", screen: "Screen") -> str:
 
 
 # ---- the end
+
+
+def check_claims(world: "World") -> None:
+    """Nobody takes slots from each other for ever: whoever believed to own one learns otherwise."""
+    if world.floor.claims and max(world.floor.claims.values()) > CLAIMS_MAX:
+        raise Violated(f"the faults are over, and slots are claimed again and again: {world.floor.claims}")
 
 
 def check_end(world: "World") -> None:

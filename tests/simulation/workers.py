@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
@@ -61,17 +61,21 @@ class Floor:
     letters: set[Letter]
     hits: Counter[str]
     slots: int
+    claims: Counter[int] = field(default_factory=Counter)
+    """How often workers tried to take each slot."""
 
 
 class WorkerStore(SlowStore):
     """Notes what each claim found, so that the witness goes on from it."""
 
-    def __init__(self, store: MemoryStore, outside: Outside, hits: Counter[str], witness: Witness) -> None:
-        super().__init__(store, outside, hits)
-        self._witness = witness
+    def __init__(self, store: MemoryStore, outside: Outside, floor: Floor) -> None:
+        super().__init__(store, outside, floor.hits)
+        self._witness = floor.witness
+        self._claims = floor.claims
         self.base: dict[int, Masks] = {}
 
     async def claim(self, slot: int) -> Claim:
+        self._claims[slot] += 1
         claim = await super().claim(slot)
         self.base[slot] = self._witness.by_mark[Mark(claim.owner, claim.seq)][1]
         return claim
@@ -174,7 +178,7 @@ class SimulatedWorker:
         self._joins = joins
         self._membership = asyncio.Lock()
         mine = floor.store.with_version(definition.version)
-        self.store = WorkerStore(mine, self.outside, floor.hits, floor.witness)
+        self.store = WorkerStore(mine, self.outside, floor)
         self.keeper = Keeper(self.store, definition.rules, self.clock, on_fatal=self._on_fatal)
         floor.witness.watch(self.keeper, self.store.base)
         letters = Letters(self.outside, floor.letters)

@@ -418,6 +418,7 @@ class World:
         if self.truncated or not await self.is_target_shown():
             await self.rebuild_until_done()
         self.truncated.clear()
+        self.floor.claims.clear()
         self.produce_where_half_is_lost()
         if self.homeless() or any(worker.fatal is not None for worker in self.workers):
             await self.rebalance()
@@ -513,6 +514,7 @@ class World:
                 raise Violated(wrong[0])
             await asyncio.sleep(0.5)
         checks.check_screens(self)
+        checks.check_claims(self)
         checks.check_oracle(self)
 
 
