@@ -120,13 +120,15 @@ def group_level(
         return LevelGroups(LevelKeys((FLOOR_LABEL,)), np.zeros(len(cells.cells), dtype=np.int64))
     candidates = cells.candidates(level)
     exists = contents.exists(candidates)
+    known = np.zeros(len(candidates.labels), dtype=np.bool_)
     if level in _OF_SPELL:
         names = {label_value(name) for spell in rostered if (name := _OF_SPELL[level](spell))}
-        exists |= np.array([label in names for label in candidates.labels], dtype=np.bool_)
+        known = np.array([label in names for label in candidates.labels], dtype=np.bool_)
+        exists |= known
     crowded = np.count_nonzero(exists) > keys_max
     nothing = np.zeros(len(candidates.labels), dtype=np.int64)
     contributions = contents.contributions(candidates) if crowded else nothing
-    plan = plan_labels(candidates.labels, exists, contributions, keys_max)
+    plan = plan_labels(candidates.labels, exists, contributions, keys_max, known)
     group_of_cell = plan.index_of[candidates.of_cell].astype(np.int64)
     teams = None
     if level == "rep":

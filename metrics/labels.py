@@ -49,13 +49,22 @@ class LabelPlan(NamedTuple):
 
 
 def plan_labels(
-    candidates: Sequence[str], exists: NDArray[np.bool_], contributions: NDArray[np.int64], keys_max: int
+    candidates: Sequence[str],
+    exists: NDArray[np.bool_],
+    contributions: NDArray[np.int64],
+    keys_max: int,
+    known: NDArray[np.bool_] | None = None,
 ) -> LabelPlan:
-    """Choose at most `keys_max` labels: most contributions first, then by name; the rest share `other`."""
+    """Choose at most `keys_max` labels; the rest share `other`.
+
+    Whom the roster knows comes first, so that no flood of made-up names hides a real one; then most
+    contributions, then by name.
+    """
     present = np.flatnonzero(exists).tolist()
     kept, over_budget = present, 0
     if len(present) > keys_max:
-        ranked = sorted(present, key=lambda i: (-int(contributions[i]), candidates[i]))
+        strange = np.zeros(len(candidates), dtype=np.bool_) if known is None else ~known
+        ranked = sorted(present, key=lambda i: (bool(strange[i]), -int(contributions[i]), candidates[i]))
         kept = [i for i in ranked[: keys_max - 1] if candidates[i] != OTHER]
         over_budget = len(present) - len(kept)
     kept = sorted(kept, key=lambda i: candidates[i])

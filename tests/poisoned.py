@@ -150,7 +150,7 @@ VALUES: tuple[object, ...] = (
         "\u202e",
     ),
     *("\ud800", [], ["a", "b", "a"], ["x" * 257], {}, {"a": 1}, "open", "won", "call", "demo", "follow_up"),
-    *("csat", "nps", "0-10", "1-10", "1-5", "EUR", "USD", "JPY", "eur", "XXX", "2026-11-21", "2026-02-30"),
+    *("csat", "nps", "0-10", "1-10", "1-5", "EUR", "USD", "JPY", "eur", "ZZZ", "2026-11-21", "2026-02-30"),
     *("1979-12-31", "2200-01-01", "2199-12-31", "2026-W47", "20261121", "X-1", "X-2"),
 )
 MONEY: tuple[object, ...] = (
@@ -195,7 +195,7 @@ WORDS: tuple[object, ...] = (
         "1-10",
         "1-5",
     ),
-    *("EUR", "USD", "JPY", "KWD", "eur", "XXX", None, "", 5),
+    *("EUR", "USD", "JPY", "KWD", "eur", "ZZZ", None, "", 5),
 )
 LIKELY: dict[str, tuple[object, ...]] = {
     **dict.fromkeys(("amount", "cost", "value", "rate"), MONEY),

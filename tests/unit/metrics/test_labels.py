@@ -38,10 +38,16 @@ def test_any_name_becomes_a_label_that_can_be_encoded_on_one_line(name: str) -> 
     assert label_value(label) == label
 
 
-def plan(contributions: dict[str, int], keys_max: int) -> tuple[tuple[str, ...], dict[str, str], int]:
+def plan(
+    contributions: dict[str, int], keys_max: int, known: str = ""
+) -> tuple[tuple[str, ...], dict[str, str], int]:
     names = sorted(contributions)
     found = plan_labels(
-        names, np.ones(len(names), dtype=np.bool_), np.array([contributions[n] for n in names]), keys_max
+        names,
+        np.ones(len(names), dtype=np.bool_),
+        np.array([contributions[n] for n in names]),
+        keys_max,
+        np.array([name in known for name in names]),
     )
     shown = {name: found.labels[i] for name, i in zip(names, found.index_of.tolist(), strict=True)}
     return found.labels, shown, found.over_budget
@@ -56,6 +62,12 @@ def test_over_the_budget_the_busiest_keep_theirs_and_ties_go_by_name() -> None:
     assert labels == ("b", "d", OTHER)
     assert shown == {"a": OTHER, "b": "b", "c": OTHER, "d": "d"}
     assert over == 2
+
+
+def test_over_the_budget_whom_the_roster_knows_is_shown_before_the_busiest_stranger() -> None:
+    labels, shown, over = plan({"a": 9, "b": 0, "c": 7, "d": 1}, 3, known="bd")
+    assert labels == ("b", "d", OTHER)
+    assert (shown["a"], shown["c"], over) == (OTHER, OTHER, 2)
 
 
 def test_someone_called_other_shares_the_overflow() -> None:
