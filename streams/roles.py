@@ -5,7 +5,6 @@ Redis that are not there yet are no failure: each role waits for them and says s
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine
@@ -35,6 +34,8 @@ from streams.logs import fields, said_by
 from streams.metrics_role import Watch, run_metrics
 from streams.serving import CannotListen, serving
 from streams.settings import GatewaySettings, Settings, SettingsError
+from streams.settings_access import TOKEN_LENGTH_MIN
+from streams.settings_services import in_the_clear, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ async def run_roles(
     tell: Tell | None = None,
 ) -> None:
     """Run the roles until `stop` is set; raise `RoleFailed` if one ends before."""
+    for warning in in_the_clear(settings.kafka, settings.redis):
+        log.warning(warning)
     works: dict[str, Coroutine[Any, Any, None]] = {}
     if Role.WORKER in roles:
         works["worker"] = _run_worker(settings, stop, announce)
@@ -182,31 +185,29 @@ def _gateway_door(app: web.Application, gateway: GatewaySettings) -> AbstractAsy
 
 
 def check_gateway(gateway: GatewaySettings) -> None:
-    """Refuse an open door: who can be reached from other machines must have a token."""
-    if gateway.token is None and not _is_loopback(gateway.host):
+    """Refuse an open door: who can be reached from other machines must have a token that is hard to guess."""
+    if is_loopback(gateway.host):
+        return
+    token = gateway.token.get_secret_value() if gateway.token else ""
+    if len(token) < TOKEN_LENGTH_MIN:
+        lacking = f"its token is shorter than {TOKEN_LENGTH_MIN} characters" if token else "there is no token"
         raise SettingsError(
-            f"[gateway] host = {gateway.host!r} can be reached from other machines, but there is no token; "
-            "set SALESFLOOR_GATEWAY__TOKEN or [gateway] token_file, or listen on 127.0.0.1"
+            f"[gateway] host = {gateway.host!r} can be reached from other machines, but {lacking}; "
+            "set SALESFLOOR_GATEWAY__TOKEN or [gateway] token_file (`openssl rand -hex 24` prints a good "
+            "one), or listen on 127.0.0.1"
         )
 
 
 def check_metrics(settings: Settings) -> None:
     """Refuse to show the floor's numbers to a network unless somebody decided who may see them."""
     metrics = settings.metrics
-    if not (settings.access or metrics.open or _is_loopback(metrics.host)):
+    if not (settings.access or metrics.open or is_loopback(metrics.host)):
         raise SettingsError(
             f"[metrics] host = {metrics.host!r} can be reached from other machines, but no [[access]] says "
             "who may see the numbers; add one with a token_file, or set [metrics] open = true "
             "(SALESFLOOR_METRICS__OPEN=true) where a proxy or a container guards the port, "
             "or listen on 127.0.0.1"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _run_simulator(settings: Settings, simulation: Simulation, stop: asyncio.Event) -> None:

@@ -1,8 +1,10 @@
 """`[kafka]` and `[redis]` in, checked: where records and state are, and how to get in. Opens nothing."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -100,3 +102,28 @@ class RedisSettings(_Section):
         if not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is not a Redis address; write redis://host:port/0, rediss://… or unix://…")
         return url
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def in_the_clear(kafka: KafkaSettings, redis: RedisSettings) -> list[str]:
+    """Return a warning for each password that leaves this machine where others on the way can read it."""
+    warnings = []
+    hosts = [address.rpartition(":")[0] for address in kafka.bootstrap.split(",")]
+    if kafka.security_protocol == "SASL_PLAINTEXT" and not all(map(is_loopback, hosts)):
+        warnings.append(
+            "kafka.security_protocol = 'SASL_PLAINTEXT' shows the login and every record to whoever can "
+            "listen on the way to Kafka; use 'SASL_SSL' outside a network you trust"
+        )
+    url = urlsplit(redis.url.get_secret_value())
+    if url.scheme == "redis" and url.password and not is_loopback(url.hostname or ""):
+        warnings.append(
+            "redis.url shows the password and all state to whoever can listen on the way to Redis; "
+            "write rediss:// outside a network you trust"
+        )
+    return warnings

@@ -22,6 +22,7 @@ from streams.kafka_client import meaning_of
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings, SettingsError
+from streams.settings_services import in_the_clear
 from streams.stores.base import STORE_FORMAT, StoreMisconfigured, StoreUnavailable
 from streams.switching import why_not_ours
 from streams.topics import SOURCES, TOLD
@@ -180,6 +181,8 @@ def check(settings: Settings, *, connect: bool, as_json: bool) -> None:
         open_schemas(settings, os.environ)
     except SettingsError as error:  # only the gateway needs the secrets, so elsewhere they may be missing
         click.echo(f"Warning: salesfloor gateway would not start: {error}", err=True)
+    for warning in in_the_clear(settings.kafka, settings.redis):
+        click.echo(f"Warning: {warning}", err=True)
     trouble = asyncio.run(_connect(settings)) if connect else []
     if as_json:
         shown = {"settings": _plain(settings), "definition_version": settings.definition_version}

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from metrics.web.app import create_app
 from streams.metrics_role import _hosts
 from streams.settings import Settings
+from streams.settings_services import in_the_clear
 from tests.unit.metrics.test_web import FixedSource
 
 ACCESS = [{"name": "office", "token": "0123456789abcdef", "may": "all"}]
@@ -68,3 +69,21 @@ async def test_no_answer_lets_another_origin_read_it() -> None:
                 async with client.request(method, path, headers=headers) as response:
                     assert "access-control" not in repr(response.headers).lower()
                     assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def clear(kafka: dict[str, str] | None = None, redis: str = "redis://127.0.0.1:6379/0") -> list[str]:
+    login = {"sasl_username": "floor", "sasl_password": "secret"} if kafka else {}
+    settings = Settings.model_validate({"kafka": {**(kafka or {}), **login}, "redis": {"url": redis}})
+    return in_the_clear(settings.kafka, settings.redis)
+
+
+def test_a_password_that_others_could_read_on_the_way_is_warned_of() -> None:
+    open_, shut = "SASL_PLAINTEXT", "SASL_SSL"
+    (kafka,) = clear({"security_protocol": open_, "bootstrap": "localhost:9092,kafka-1:9092"})
+    (redis,) = clear(redis="redis://floor:secret@redis:6379/0")
+    assert "SASL_SSL" in kafka
+    assert "rediss://" in redis
+    assert "secret" not in kafka + redis
+    assert clear({"security_protocol": shut, "bootstrap": "kafka-1:9092"}) == []
+    assert clear({"security_protocol": open_, "bootstrap": "127.0.0.1:9092,[::1]:9093"}) == []
+    assert clear(redis="rediss://floor:secret@redis:6379/0") == clear(redis="redis://redis:6379/0") == []

@@ -108,7 +108,10 @@ def test_gateway_on_this_machine_only_may_stand_without_a_token(host: str) -> No
 def test_gateway_that_others_reach_needs_a_token(host: str) -> None:
     with pytest.raises(SettingsError, match="SALESFLOOR_GATEWAY__TOKEN"):
         check_gateway(GatewaySettings(host=host))
-    check_gateway(GatewaySettings.model_validate({"host": host, "token": "hunter2"}))
+    with pytest.raises(SettingsError, match="shorter than 16 characters") as refused:
+        check_gateway(GatewaySettings.model_validate({"host": host, "token": "hunter2"}))
+    assert "hunter2" not in str(refused.value)
+    check_gateway(GatewaySettings.model_validate({"host": host, "token": "0123456789abcdef"}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
