@@ -18,6 +18,8 @@ _EXPONENT_OF: dict[str, int] = {
 }
 
 
+CURRENCIES = frozenset(_EXPONENT_OF)
+"""ISO 4217 codes of what has a smallest unit."""
 _SCALE_OF = {exponent: Decimal(10**exponent) for exponent in {*_EXPONENT_OF.values()}}
 
 

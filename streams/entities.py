@@ -5,6 +5,7 @@ union of all writes, cut to the newest), so duplicates need no ledger of event i
 cannot matter. Never reads a clock, never contributes a number.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -267,12 +268,14 @@ def _remember_stage(state: DealState, event: Event) -> bool:
     if changes.stage is UNSET:
         return False
     write, known = (event.time_ms, event.event_id, intern(changes.stage or "")), state.stage_writes
-    if not known or write > known[-1]:
-        state.stage_writes = (*known, write)[-STAGE_WRITES_MAX:]
-        return True
-    if write in known or (len(known) == STAGE_WRITES_MAX and write < known[0]):
+    place = bisect_left(known, write)
+    if place < len(known) and known[place] == write:
         return False
-    state.stage_writes = tuple(sorted((*known, write)))[-STAGE_WRITES_MAX:]
+    if len(known) == STAGE_WRITES_MAX:
+        if place == 0:
+            return False
+        known, place = known[1:], place - 1
+    state.stage_writes = (*known[:place], write, *known[place:])
     return True
 
 

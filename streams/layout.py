@@ -176,7 +176,7 @@ _unpack_fact: dict[EntityKind, Callable[[bytes], Fact]] = {
 
 
 def fact_field(kind: EntityKind, entity_id: str) -> bytes:
-    return b"f" + _ENTITY_PREFIX[kind] + entity_id.encode()
+    return b"f" + entity_field(kind, entity_id)
 
 
 def is_fact(field: bytes) -> bool:

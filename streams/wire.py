@@ -135,8 +135,9 @@ class SpendData(Struct, gc=False, rename={"from_on": "from", "to_on": "to"}):
 
 
 def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
-    status, closed_at_ms = data.status, business_ms(data.closed_at, "closed_at")
-    created_at_ms = business_ms(data.created_at, "created_at")
+    status = data.status
+    closed_at_ms = UNSET if data.closed_at is UNSET else business_ms(data.closed_at, "closed_at")
+    created_at_ms = UNSET if data.created_at is UNSET else business_ms(data.created_at, "created_at")
     deleted: bool | UnsetType = UNSET
     merged_into = data.merged_into
     if action == "created" and created_at_ms is UNSET:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from metrics.money import exponent_of
+from metrics.money import CURRENCIES, exponent_of
 from streams.events import Changes, EntityKind, Reason, Rejected
 
 AMOUNT_MINOR_MAX = 1 << 53
@@ -139,9 +139,9 @@ def amount_of(
 
 
 def currency_of(currency: OptText) -> OptText:
-    if isinstance(currency, str) and exponent_of(currency) is None:
-        raise Refused(Reason.WRONG_TYPE, "$.data.currency is not an ISO 4217 code")
-    return currency
+    if currency is UNSET or currency is None or currency in CURRENCIES:
+        return currency
+    raise Refused(Reason.WRONG_TYPE, "$.data.currency is not an ISO 4217 code")
 
 
 def products_of(products: OptProducts) -> tuple[str, ...] | None | UnsetType:
