@@ -36,6 +36,7 @@ from bench.processes import role
 from streams.admin import ensure_topics
 from streams.embedded import embedded, free_port
 from streams.settings import Settings, load_settings
+from streams.stores.base import StoreUnavailable
 from streams.stores.redis import RedisStore
 from streams.topics import ACTIVITIES, DEALS
 
@@ -138,7 +139,7 @@ async def number(client: aiohttp.ClientSession, url: str, name: str) -> float:
     try:
         async with client.get(f"{url}/metrics") as answer:
             text = await answer.text()
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, TimeoutError):  # busy, as everything here may be
         return float("nan")
     found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
     return sum(map(float, found)) if found else float("nan")
@@ -160,7 +161,10 @@ async def watch(store: RedisStore, plan: Plan, urls: dict[str, str], samples: li
     began = time.perf_counter()
     async with aiohttp.ClientSession() as client:
         while True:
-            boards = [await store.read_board(slot) for slot in range(plan.partitions)]
+            try:
+                boards = [await store.read_board(slot) for slot in range(plan.partitions)]
+            except StoreUnavailable:  # busy, as everything here may be
+                continue
             folded = sum(sum(board.offsets.values()) for board in boards)
             samples.append(
                 Sample(

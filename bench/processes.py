@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 STARTS_WITHIN_SECONDS = 120.0
+STOPS_WITHIN_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -30,7 +31,13 @@ async def role(name: str, ready_url: str, **environment: str) -> AsyncIterator[P
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.wait()
+        try:
+            async with asyncio.timeout(STOPS_WITHIN_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            print(f"{name} did not stop within {STOPS_WITHIN_SECONDS:g} s and was killed", file=sys.stderr)
+            process.kill()
+            await process.wait()
 
 
 async def until_ready(url: str, process: Process) -> None:
