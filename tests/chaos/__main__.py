@@ -87,12 +87,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=randrange(1 << 30), help="the same again: load and faults"
     )
-    parser.add_argument("--rate", type=float, default=500.0, help="records a second (500)")
+    parser.add_argument("--rate", type=float, help="records a second (500; in the short form 250)")
     parser.add_argument("--minutes", type=float, default=30.0, help="how long the soak takes (30)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--keep", action="store_true", help="keep the logs of a run that went well, too")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.rate is None:
+        asked.rate = 250.0 if asked.short else 500.0
+    return asked
 
 
 def _chosen(asked: argparse.Namespace) -> list[Scenario]:

@@ -112,7 +112,7 @@ async def hung_main_loop(stage: Stage) -> None:
         stage.floor.workers.remove(victim)
 
 
-@scenario(rows=(2,), holds="SIGTERM commits what was folded, and ends within 10 s", workers=0, short=True)
+@scenario(rows=(2,), holds="SIGTERM commits what was folded, and ends within 10 s", workers=0)
 async def gentle_stop(stage: Stage) -> None:
     for _ in range(stage.amount(1, long=5)):
         worker = await stage.floor.add_worker(SALESFLOOR_WORKER__COMMIT_INTERVAL_MS="10000")
