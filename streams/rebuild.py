@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -35,8 +35,10 @@ from streams.settings import Settings
 from streams.settings_rules import fold_rules
 from streams.stores.base import (
     STORE_FORMAT,
+    Claim,
     ForeignFormat,
     ForeignState,
+    Mark,
     Outcome,
     Shown,
     StateStore,
@@ -60,6 +62,10 @@ PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 READERS_SECONDS = 4.0
 """Readers look once a second for what to show, and read it before they leave the old generation."""
+
+ANOTHER_BEGAN = (
+    "Another rebuild has begun; let it finish. If none runs, Redis lost what was rebuilt: run it again."
+)
 
 T = TypeVar("T")
 
@@ -186,6 +192,8 @@ class _Rebuild:
     trimmed: bool = False
     refused: int = 0
     missing: int = 0
+    left: dict[int, Mark] = field(default_factory=dict)
+    """Slot -> what the newest pass left there."""
 
     async def run(self, shown: Shown, *, allow_missing: bool) -> RebuildReport:
         try:
@@ -216,7 +224,8 @@ class _Rebuild:
 
     async def _fold_to_end(self, slot: int) -> None:
         """Fold from where the new generation stands until everything there was at the start is in it."""
-        table = SlotTable(slot, self.rules, await _patiently(lambda: self.store.claim(slot)))
+        claim = await self._claim(slot)
+        table = SlotTable(slot, self.rules, claim)
         positions = {TopicPartition(topic, slot): offset for topic, offset in table.next_offset.items()}
         for partition, start in (await self.reader.start_at(positions)).items():
             if start > positions[partition]:
@@ -231,6 +240,19 @@ class _Rebuild:
             self.tell(self.progress)
         table.expire(now_ms=self.clock.now_ms())
         await self._commit(table)
+        self.left[slot] = mark = await _patiently(lambda: self.store.read_mark(slot))
+        if mark.owner != claim.owner:
+            raise RebuildFailed(ANOTHER_BEGAN)
+
+    async def _claim(self, slot: int) -> Claim:
+        """Claim the slot as this rebuild left it: else another one has been at it, or even switched to it."""
+        left = self.left.get(slot)
+        if left is not None and await _patiently(lambda: self.store.read_mark(slot)) != left:
+            raise RebuildFailed(ANOTHER_BEGAN)
+        claim = await _patiently(lambda: self.store.claim(slot))
+        if left is None and claim.seq:
+            raise RebuildFailed(ANOTHER_BEGAN)
+        return claim
 
     def _fold(self, table: SlotTable, topic: str, records: list[ConsumerRecord]) -> None:
         first = records[0].offset
@@ -245,7 +267,7 @@ class _Rebuild:
             return
         outcome = await _patiently(lambda: self.store.commit(table.slot, commit))
         if outcome is Outcome.FENCED:
-            raise RebuildFailed("Another rebuild has begun; let it finish.")
+            raise RebuildFailed(ANOTHER_BEGAN)
         if outcome is Outcome.ROLLED_BACK:
             raise RebuildFailed("Redis lost a part of what was rebuilt; run the rebuild again.")
         table.committed()
@@ -310,7 +332,6 @@ class _KafkaReader:
             if end is None or await self._consumer.position(partition) < end:
                 return False
         return True
-
 
     async def topic_ids(self) -> dict[str, str]:
         return await topic_ids(self._consumer._client, SOURCES)

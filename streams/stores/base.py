@@ -63,6 +63,16 @@ class ForeignFormat(ForeignState):
         )
 
 
+class GenerationInUse(ForeignState):
+    """What was folded beside the state in use is itself in use by now: only its owners write there."""
+
+    def __init__(self, generation: int) -> None:
+        Exception.__init__(
+            self,
+            f"generation {generation} is in use already: another rebuild was faster; there is nothing to do",
+        )
+
+
 class Claim(Struct, frozen=True):
     """Ownership of a slot plus the whole checkpoint as it stood when it was taken.
 
@@ -196,7 +206,11 @@ class StateStore(SlotStore, Protocol):
     """A store that keeps several generations of each slot and knows which of them is in use and shown."""
 
     def of_generation(self, generation: int | None, *, version: str) -> "StateStore":
-        """Return a store that works on this generation, in use or not; None: on the one in use."""
+        """Return a store that works on this generation; None: on the one in use.
+
+        It claims and commits only while the generation is not in use: a rebuild that slept while another one
+        switched must not write beside the owners.
+        """
 
     async def active_generation(self, slot: int) -> int: ...
 

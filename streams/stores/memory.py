@@ -23,6 +23,7 @@ from streams.stores.base import (
     Commit,
     ForeignFormat,
     ForeignState,
+    GenerationInUse,
     Mark,
     Outcome,
     Shown,
@@ -127,6 +128,8 @@ class MemoryStore:
     async def claim(self, slot: int) -> Claim:
         self._fail("before")
         generation = self._seen[slot] = self._current(slot)
+        if self._is_in_use(slot):
+            raise GenerationInUse(generation)
         place = slot, generation
         state = self._shared.slots.get(place)
         if state is not None and state.format != STORE_FORMAT:
@@ -163,7 +166,7 @@ class MemoryStore:
 
     def _commit(self, slot: int, commit: Commit) -> Outcome:
         generation = self._current(slot)
-        if self._seen.setdefault(slot, generation) != generation:
+        if self._seen.setdefault(slot, generation) != generation or self._is_in_use(slot):
             return Outcome.FENCED
         state = self._shared.slots.get((slot, generation))
         if state is None or not state.owner:
@@ -306,6 +309,9 @@ class MemoryStore:
     async def shown(self) -> Shown | None:
         self._fail("before")
         return self._shared.shown
+
+    def _is_in_use(self, slot: int) -> bool:
+        return self._generation is not None and self._shared.active.get(slot, 0) == self._generation
 
     def _current(self, slot: int) -> int:
         return self._shared.active.get(slot, 0) if self._generation is None else self._generation

@@ -34,6 +34,7 @@ from streams.stores.base import (
     Commit,
     ForeignFormat,
     ForeignState,
+    GenerationInUse,
     Mark,
     Outcome,
     Shown,
@@ -44,12 +45,12 @@ from streams.stores.base import (
 from streams.stores.redis_client import address_of, ask, ask_all, check, connect, translated
 
 # KEYS active, board, entities
-# ARGV generation, must it be the active one ('1'), version, random part, format
+# ARGV generation, must it be the active one ('1') or another ('0'), version, random part, format
 # -> 'MOVED', active generation | 'FORMAT', its format | 'FOREIGN', its version
 #    | 'CLAIMED', owner, seq, stale, offsets
 _CLAIM = """
 local active = redis.call('GET', KEYS[1]) or '0'
-if ARGV[2] == '1' and active ~= ARGV[1] then return {'MOVED', active} end
+if (active == ARGV[1]) ~= (ARGV[2] == '1') then return {'MOVED', active} end
 local board = redis.call('HMGET', KEYS[2], '@epoch', '@seq', '@version', '@offsets', '@format')
 if board[5] and board[5] ~= ARGV[5] then return {'FORMAT', board[5]} end
 local entities_seq = redis.call('HGET', KEYS[3], '@seq')
@@ -84,7 +85,7 @@ return {'SHOWN', ARGV[2]}
 # arguments
 _COMMIT = """
 local active = redis.call('GET', KEYS[1]) or '0'
-if ARGV[2] == '1' and active ~= ARGV[1] then return 'FENCED' end
+if (active == ARGV[1]) ~= (ARGV[2] == '1') then return 'FENCED' end
 local board = redis.call('HMGET', KEYS[2], '@owner', '@seq', '@version', '@format')
 if not board[1] then return 'ROLLED_BACK' end
 -- The owner alone tells; version and format are compared too, so that no mistake elsewhere can mix two.
@@ -127,7 +128,7 @@ _unpack_change = msgspec.msgpack.Decoder(BoardChange).decode
 
 
 class RedisStore:
-    """`generation` None follows the active generation; a number works on that one, active or not."""
+    """`generation` None follows the active generation; a number reads that one, and writes it until it is."""
 
     def __init__(self, url: str, *, namespace: str, version: str, generation: int | None = None) -> None:
         self._url = url
@@ -162,6 +163,8 @@ class RedisStore:
                 raise ForeignFormat(int(reply[1]))
             if reply[0] == b"FOREIGN":
                 raise ForeignState(reply[1].decode())
+            if self._generation is not None:
+                raise GenerationInUse(self._generation)
             self._seen[slot] = int(reply[1])
         raise StoreUnavailable(f"Redis at {self._address}: slot {slot} is being switched to a new generation")
 

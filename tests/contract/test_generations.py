@@ -10,6 +10,7 @@ from streams.stores.base import (
     Claim,
     Commit,
     ForeignFormat,
+    GenerationInUse,
     Outcome,
     Shown,
     StateStore,
@@ -58,6 +59,18 @@ async def test_what_is_folded_beside_is_neither_read_nor_told_until_it_is_activa
     assert (await store.read_board(0)).fields == {b"c": b"new"}
     assert (await beside.version_of(0), await beside.version_of(1)) == ("v2", "")
     assert await store.discard(0, 0)
+    await beside.close()
+
+
+async def test_a_rebuild_that_slept_while_another_one_switched_writes_nothing(store: StateStore) -> None:
+    beside = store.of_generation(1, version="v1")
+    claim = await commit_to(beside, 0, b"new")
+    await store.activate(0, 1)
+    assert await beside.commit(0, step(claim, 1, b"late")) is Outcome.FENCED
+    with pytest.raises(GenerationInUse, match="another rebuild was faster"):
+        await beside.claim(0)
+    assert (await store.read_board(0)).fields == {b"c": b"new"}
+    assert await store.commit(0, step(await store.claim(0), 1, b"newer")) is Outcome.DONE
     await beside.close()
 
 

@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from streams.stores.base import STORE_FORMAT
 from tests.integration.cluster import SLOTS, Cluster, until
 from tests.integration.test_definition_switch import metrics_role, settings_in
-from tests.integration.test_worker_faults import floor_history
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -17,7 +16,6 @@ NEWER = {"format": str(STORE_FORMAT + 1), "slots": str(SLOTS), "version": "newer
 
 
 async def test_an_older_worker_and_metrics_role_leave_newer_state_alone(cluster: Cluster) -> None:
-    await cluster.produce(floor_history(41, 50))
     async with Redis.from_url(cluster.redis_url, decode_responses=True) as redis:
         await redis.execute_command(  # type: ignore[no-untyped-call]
             "HSET", f"{{{cluster.name}}}:meta", *(part for item in NEWER.items() for part in item)
