@@ -21,7 +21,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_all_promised_commands_are_there() -> None:
     running = ["demo", "run", "worker", "metrics", "gateway"]
-    others = ["publish", "snapshot", "kpis", "topics", "alerts", "schemas", "verify", "rebuild", "check"]
+    others = [
+        "publish",
+        "snapshot",
+        "kpis",
+        "topics",
+        "alerts",
+        "schemas",
+        "verify",
+        "incomplete",
+        "rebuild",
+        "check",
+    ]
     assert sorted([*running, *others]) == COMMANDS
 
 
