@@ -6,6 +6,7 @@ many of its events came since the last one.
 
 from msgspec.structs import replace
 
+from streams.contribute import Contributions
 from streams.entities import COUNTS, NOTHING_NEW, State, merge_into, new_state
 from streams.events import EntityKind, Event
 
@@ -19,6 +20,8 @@ class EntityStore:
         """Ids of entities that the next commit writes or deletes."""
         self.before: dict[str, State | None] = {}
         """Id -> the state that the panes still tell of, of entities whose contributions may have moved."""
+        self.told: dict[str, Contributions] = {}
+        """Id -> what the panes tell of, of entities in the last commit: what is busy changes again soon."""
 
     def fold(self, event: Event) -> bool:
         """Merge one event; False when it changed nothing."""
@@ -43,5 +46,6 @@ class EntityStore:
     def drop(self, entity_id: str) -> None:
         """Forget an entity whose contributions the panes tell of as they are."""
         assert entity_id not in self.before
+        self.told.pop(entity_id, None)
         del self.states[entity_id]
         self.changed.add(entity_id)

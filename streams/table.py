@@ -4,7 +4,7 @@ Comes in: records of one partition. Goes out: dead letters, and commits that car
 with the offsets it came from. Never awaits, never reads a clock, knows no store and no Kafka.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, 
 from streams.facts import OF_ENTITY, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
+from streams.settled import is_settled, moments
 from streams.stores.base import Claim, Commit
 from streams.topics import ACTIVITIES, KIND_OF_TOPIC, SOURCES
 from streams.touches import Concern, Touch, TouchIndex, touched_by
@@ -31,8 +32,6 @@ _RETAINED = (
 )
 """Forgotten with all they contributed once nothing was heard of them for the retention time."""
 _UNKNOWN_TYPE, _UNKNOWN_FIELD = "unknown_type", "unknown_field"
-_PLANNED_AHEAD_MAX_MS = 400 * 86_400_000
-"""Nobody waits longer for an activity to be done; a year far ahead is a typing error."""
 _BEGINNING_OF_TIME_MS = -(1 << 62)
 _PANES_OF_ENTITY = 2
 """So many panes change with an entity, more or less; it is known only once they are updated."""
@@ -165,11 +164,11 @@ class SlotTable:
         """
         state = self._entities[EntityKind.ACTIVITY].states.get(event.entity_id)
         if state is not None:
-            if not _is_settled(state, horizon_ms):
+            if not is_settled(state, horizon_ms):
                 return None
             self._settle(event.entity_id)
         assert type(event.changes) is ActivityChanges
-        if min((event.time_ms, *_moments(event.changes))) < horizon_ms:
+        if min((event.time_ms, *moments(event.changes))) < horizon_ms:
             return Rejected(Reason.TOO_OLD, "the activity is past the horizon of its topic")
         return None
 
@@ -180,9 +179,14 @@ class SlotTable:
         """
         move, rules = self._panes.move, self._rules
         for kind, entities in self._entities.items():
+            known, entities.told = entities.told, {}
             for entity_id, before in entities.before.items():
                 after = entities.states[entity_id]
-                move([] if before is None else contribute(before, rules), contribute(after, rules))
+                told = known.get(entity_id)
+                if told is None:
+                    told = [] if before is None else contribute(before, rules)
+                entities.told[entity_id] = tells = contribute(after, rules)
+                move(told, tells)
                 if kind is EntityKind.ACTIVITY:
                     self._touches.move(entity_id, _touched_by(before), _touched_by(after))
             entities.before.clear()
@@ -356,7 +360,7 @@ class SlotTable:
         activity_newest_ms = self.facts.newest_ms.get(ACTIVITIES, _BEGINNING_OF_TIME_MS)
         horizon_ms = activity_newest_ms - self._rules.activity_horizon_ms
         activities = self._entities[EntityKind.ACTIVITY].states
-        for entity_id in [each for each, state in activities.items() if _is_settled(state, horizon_ms)]:
+        for entity_id in [each for each, state in activities.items() if is_settled(state, horizon_ms)]:
             self._settle(entity_id)
         newest_ms = self.facts.newest_event_ms
         if newest_ms is None:
@@ -421,22 +425,3 @@ class SlotTable:
 def _touched_by(state: State | None) -> dict[Concern, Touch]:
     assert state is None or type(state) is ActivityState
     return touched_by(state)
-
-
-def _is_settled(state: State, horizon_ms: int) -> bool:
-    """Say whether an activity can no longer change what a window shows."""
-    assert type(state) is ActivityState
-    latest_ms = max((state.last_seen_ms, *_moments(state)))
-    return min(latest_ms, state.last_seen_ms + _PLANNED_AHEAD_MAX_MS) < horizon_ms
-
-
-def _moments(activity: ActivityState | ActivityChanges) -> Iterator[int]:
-    """Return the times at which the activity, or what an event says of it, may be counted."""
-    planned_ms = None
-    if activity.kind == "follow_up":
-        planned_ms = activity.due_at_ms
-    elif activity.kind == "demo":
-        planned_ms = activity.scheduled_at_ms
-    for time_ms in (activity.completed_at_ms, planned_ms):
-        if isinstance(time_ms, int):
-            yield time_ms

@@ -253,3 +253,13 @@ def test_an_empty_slot_forgets_nothing_so_that_a_history_can_still_come() -> Non
     table.expire(now_ms=NOW_MS + 9 * 365 * DAY_MS)
     table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS + 9 * 365 * DAY_MS)
     assert sum_of(table, WON) == 1
+
+
+def test_an_activity_that_was_closed_and_comes_back_takes_nothing_along() -> None:
+    table = new_table()
+    table.fold(ACTIVITIES, [call(0, "09-01T09:00:00", "A-1")], now_ms=NOW_MS)
+    table.take_commit()
+    table.committed()
+    later = [call(1, "11-20T09:00:00", "A-2"), call(2, "11-20T10:00:00", "A-1")]
+    table.fold(ACTIVITIES, later, now_ms=NOW_MS)
+    assert sum_of(table, ACTIVITIES_DONE) == 3
