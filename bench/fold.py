@@ -1,15 +1,17 @@
 """Events per second of one process: the same fold by a plain Faust agent, by ours, and what aiokafka reads.
 
-Run `python -m bench fold [--events N]`. All read the same log of deal events on the embedded broker, each in
-a process of its own, one after the other:
+Run `python -m bench fold [--events N] [--runs N] [--only PART …] [--json]`. All read the same log of deal
+events on the embedded broker, each in a process of its own, one after the other:
 
 (a) plain   a Faust agent on Faust's own transport, one record at a time, `SlotTable.fold` on each;
             at least once, nothing durable
 (b) ours    the worker as it is: batches, claims, commits to Redis, counted until the last record is committed
 (c) raw     aiokafka `getmany` and `msgspec` decoding, no fold: what Python can read at all
 (d) fold    aiokafka `getmany` and `SlotTable.fold` on each batch, without Faust and without a store
+(…) peers   other stream processors that happen to be installed, each in its own way (bench.peers)
 
-Ratios are of CPU time: they hold on a busy machine, where events per second do not.
+Ratios are of CPU time: they hold on a busy machine, where events per second do not. Of several runs the
+median is told, and how far the runs lie apart. What could not run is named, with the reason.
 """
 
 import argparse
@@ -17,9 +19,10 @@ import asyncio
 import json
 import logging
 import multiprocessing
-import time
+import queue
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from statistics import median
+from typing import Any, Final
 
 import faust
 import msgspec
@@ -27,6 +30,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from bench.peers import PEERS
+from bench.stopwatch import Seconds, Stopwatch
 from streams.admin import ensure_topics
 from streams.app import SalesfloorApp, run_worker
 from streams.embedded import embedded
@@ -38,26 +43,6 @@ from streams.topics import DEALS, SOURCES
 
 AS_OF_MS = 1_750_000_000_000
 STAGES = ("new", "qualified", "proposal", "closing")
-
-
-class Stopwatch:
-    """Wall time and this process's CPU time; on a busy machine only the second says what the code costs."""
-
-    def __init__(self) -> None:
-        self._began = self._now()
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.perf_counter(), time.process_time()
-
-    def stop(self) -> "Seconds":
-        wall, cpu = self._now()
-        return Seconds(wall - self._began[0], cpu - self._began[1])
-
-
-class Seconds(NamedTuple):
-    wall: float
-    cpu: float
 
 
 class Way:
@@ -94,7 +79,8 @@ async def produce(settings: Settings, events: int) -> None:
     )
     await producer.start()
     for number in range(events):
-        await producer.send(DEALS, event(number), partition=number % 20_000 % partitions)
+        deal = number % 20_000
+        await producer.send(DEALS, event(number), key=f"D-{deal}".encode(), partition=deal % partitions)
     await producer.stop()
 
 
@@ -205,50 +191,106 @@ WAYS: dict[str, Callable[[Settings, int], Awaitable[Seconds]]] = {
 }
 
 
+def _peer(name: str) -> Callable[[Settings, int], Awaitable[Seconds]]:
+    def run(settings: Settings, events: int) -> Awaitable[Seconds]:
+        return PEERS[name](settings.kafka.bootstrap, settings.kafka.partitions, events)
+
+    return run
+
+
+WAYS |= {name: _peer(name) for name in PEERS}
+Answer = Seconds | str
+"""The time a way took, or why it could not run."""
+WITHIN_SECONDS: Final = 900.0
+
+
 def measure(
-    way: str, overrides: dict[str, Any], events: int, answer: "multiprocessing.Queue[Seconds]"
+    way: str, overrides: dict[str, Any], events: int, answer: "multiprocessing.Queue[Answer]"
 ) -> None:
     logging.disable(logging.ERROR)
 
     async def run() -> Seconds:
         return await WAYS[way](load_settings(overrides=overrides), events)
 
-    answer.put(asyncio.run(run()))
+    try:
+        answer.put(asyncio.run(run()))
+    except Exception as error:  # noqa: BLE001  a peer may fail of anything, and the others go on
+        answer.put(f"{type(error).__name__}: {error}")
 
 
-async def main(events: int) -> None:
+async def measured(way: str, overrides: dict[str, Any], events: int) -> Answer:
     spawn = multiprocessing.get_context("spawn")
-    times: dict[str, Seconds] = {}
-    async with embedded(0, 0) as parts:
-        overrides = {
-            "kafka": {"bootstrap": parts.kafka, "session_timeout_seconds": 2.0},
-            "redis": {"url": parts.redis_url},
-            "worker": {"port": 0},
-        }
-        await produce(load_settings(overrides=overrides), events)
-        for way in WAYS:
-            answer: multiprocessing.Queue[Seconds] = spawn.Queue()
-            process = spawn.Process(target=measure, args=(way, overrides, events, answer))
-            process.start()
-            times[way] = await asyncio.to_thread(answer.get)
-            process.join()
-    show(events, times)
+    answer: multiprocessing.Queue[Answer] = spawn.Queue()
+    process = spawn.Process(target=measure, args=(way, overrides, events, answer))
+    process.start()
+    try:
+        return await asyncio.to_thread(answer.get, timeout=WITHIN_SECONDS)
+    except queue.Empty:
+        return f"not through within {WITHIN_SECONDS:.0f} s"
+    finally:
+        process.join(5.0)
+        if process.is_alive():
+            process.kill()
 
 
-def show(events: int, times: dict[str, Seconds]) -> None:
+async def main(events: int, *, runs: int, only: list[str], as_json: bool) -> None:
+    ways = [way for way in WAYS if not only or any(part.lower() in way.lower() for part in only)]
+    answers: dict[str, list[Answer]] = {way: [] for way in ways}
+    for _ in range(runs):
+        # A broker and a Redis of its own for each run, so that every way finds its topics and state empty.
+        async with embedded(0, 0) as parts:
+            overrides = {
+                "kafka": {"bootstrap": parts.kafka, "session_timeout_seconds": 2.0},
+                "redis": {"url": parts.redis_url},
+                "worker": {"port": 0},
+            }
+            await produce(load_settings(overrides=overrides), events)
+            for way in ways:
+                answers[way].append(await measured(way, overrides, events))
+    figures = {way: figures_of(each, events) for way, each in answers.items()}
+    if as_json:
+        print(
+            json.dumps({"events": events, "bytes": len(event(1234)), "runs": runs, "ways": figures}, indent=2)
+        )
+    else:
+        show(events, figures)
+
+
+Figures = dict[str, float | str]
+
+
+def figures_of(answers: list[Answer], events: int) -> Figures:
+    times = [each for each in answers if isinstance(each, Seconds)]
+    if not times:
+        return {"could_not_run": str(answers[0])}
+    cpu = [each.cpu for each in times]
+    return {
+        "events_per_second": events / median(each.wall for each in times),
+        "events_per_cpu_second": events / median(cpu),
+        "user_cpu_seconds_per_million": median(each.user for each in times) / events * 1e6,
+        "spread": (max(cpu) - min(cpu)) / median(cpu),
+    }
+
+
+def show(events: int, figures: dict[str, Figures]) -> None:
     table = Table(
         title=f"{events:,} deal events of {len(event(1234))} bytes, one process, {len(SOURCES)} topics"
     )
-    for heading in ("way", "events/s", "events per CPU s", "x plain Faust", "of raw"):
+    for heading in ("way", "events/s", "events per CPU s", "user s per million", "spread", "of raw aiokafka"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
-    plain_cpu, raw_cpu = times[Way.PLAIN].cpu, times[Way.RAW].cpu
-    for way, seconds in times.items():
+    raw_rate = figures.get(Way.RAW, {}).get("events_per_cpu_second")
+    for way, each in figures.items():
+        if "could_not_run" in each:
+            table.add_row(way, f"could not run: {each['could_not_run']}")
+            continue
+        rate = float(each["events_per_cpu_second"])
         table.add_row(
             way,
-            f"{events / seconds.wall:,.0f}",
-            f"{events / seconds.cpu:,.0f}",
-            f"{plain_cpu / seconds.cpu:.1f}",
-            f"{raw_cpu / seconds.cpu:.0%}",
+            f"{each['events_per_second']:,.0f}",
+            f"{rate:,.0f}",
+            f"{each['user_cpu_seconds_per_million']:.1f}",
+            f"{each['spread']:.0%}",
+            f"{rate / float(raw_rate):.3f}" if raw_rate is not None else "",
         )
     Console().print(table)
 
@@ -258,4 +300,8 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=int, default=200_000)
-    asyncio.run(main(parser.parse_args().events))
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=[], help="only ways whose name holds one of these")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    asked = parser.parse_args()
+    asyncio.run(main(asked.events, runs=asked.runs, only=asked.only, as_json=asked.json))
