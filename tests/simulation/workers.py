@@ -199,7 +199,6 @@ class SimulatedWorker:
             "gap judged": counts.gap_records,
             "read again": counts.reseeks,
             "records lost": counts.lost_records,
-            "stopped": len(self.stopped()),
             "worker waited": int(not self.joined),
         }
 

@@ -22,12 +22,10 @@ from streams import board as board_module
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams import metrics_role, switching
-from streams.ownership import Phase
-from streams.stores.base import ForeignState
 from streams.stores.memory import MemoryStore, SlotState
 from streams.topics import SOURCES
 from tests.histories import DAY_MS
-from tests.simulation import checks, definitions
+from tests.simulation import checks, definitions, healing
 from tests.simulation.checks import Violated
 from tests.simulation.definitions import NOW_MS, definition_of
 from tests.simulation.faults import (
@@ -54,7 +52,6 @@ SLOTS = 2
 WORKERS_MAX = 3
 ACTIONS_MIN, ACTIONS_MAX = 12, 34
 SESSION_SECONDS = 6.0
-CATCH_UP_SECONDS = 600.0
 HOUR_MS = 3_600_000
 
 
@@ -384,138 +381,13 @@ class World:
                 await self.act(action)
                 await asyncio.sleep(self.random.random() * 0.3)
                 checks.check(self)
-            await self.heal()
-            await self.catch_up()
+            await healing.heal(self)
+            await healing.catch_up(self)
             checks.check_end(self)
-            await self.until_shown()
+            await healing.until_shown(self)
         finally:
             for worker in self.workers:
                 self.bury_one(worker)
-
-    async def heal(self) -> None:
-        """End the faults, and help nobody beyond that: what went wrong unnoticed must come out by itself.
-
-        An operator does what the messages ask for: a rebuild where the settings in use are others or a
-        topic was truncated; a supervisor starts workers anew.
-        """
-        self.hurt_store("store back")
-        self.store.clear_failures()
-        for outside in (
-            *(each.outside for each in self.workers),
-            *(each.outside for each in self.operators.values()),
-        ):
-            outside.trap = None
-            outside.thaw()
-        for worker in self.workers:
-            worker.lucky = True
-            worker.outside.slowness = 1.0
-        while self.operators:
-            await asyncio.sleep(1.0)
-        self.stop_workers_of_other_settings()
-        if not self.workers:
-            self.start_lucky()
-        await asyncio.sleep(SESSION_SECONDS)
-        if self.truncated or not await self.is_target_shown():
-            await self.rebuild_until_done()
-        self.truncated.clear()
-        self.floor.claims.clear()
-        self.produce_where_half_is_lost()
-        if self.homeless() or any(worker.fatal is not None for worker in self.workers):
-            await self.rebalance()
-
-    def produce_where_half_is_lost(self) -> None:
-        """The owner holds all of it in memory and readers see a whole board: the next commit finds it out."""
-        for slot in range(SLOTS):
-            state = self.store.held(slot)
-            while state is not None and state.seq != state.entities_seq:
-                made = self.records.make()
-                if made.place.partition == slot and made.event is not None:
-                    self.log.append(made.place, made.value, event=made.event)
-                    break
-
-    def homeless(self) -> list[int]:
-        """Return the slots that no living worker takes for its own."""
-        at_home = {
-            number
-            for worker in self.workers
-            for number, slot in worker.keeper.slots.items()
-            if slot.ownership.phase is not Phase.REVOKED
-        }
-        return [slot for slot in range(SLOTS) if slot not in at_home]
-
-    def stop_workers_of_other_settings(self) -> None:
-        """The deploy is over."""
-        for worker in [each for each in self.workers if each.definition is not self.target]:
-            self.kill(worker)
-
-    async def rebuild_until_done(self) -> None:
-        for _ in range(5):
-            task = self.start_rebuild(faulty=False)
-            if await task is not None:
-                for slot in self.truncated:
-                    self.log.forget_vanished(slot)
-                return
-        raise Violated("the faults are over, and yet no rebuild succeeds")
-
-    async def is_target_shown(self) -> bool:
-        shown = await self.store.shown()
-        return shown is not None and shown.version == self.target.version
-
-    def start_lucky(self) -> None:
-        worker = self.start_worker(self.target)
-        if worker is not None:
-            worker.lucky = True
-
-    async def catch_up(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + CATCH_UP_SECONDS
-        while not all(self.is_caught_up(slot) for slot in range(SLOTS)):
-            if loop.time() > deadline:
-                raise Violated(f"the faults are over, and yet the workers do not catch up: {self.standing()}")
-            await asyncio.sleep(1.0)
-            checks.check(self)
-            if any(isinstance(worker.fatal, ForeignState) for worker in self.workers):
-                # The store forgot what is shown, and who announced and who claimed first differ in settings.
-                await self.rebuild_until_done()
-            if any(worker.fatal is not None for worker in self.workers):
-                self.rebalance_soon()  # which starts with burying them
-            if not self.workers:
-                self.start_lucky()
-
-    def standing(self) -> str:
-        told = [
-            (
-                each.definition.version,
-                each.joined,
-                {n: s.ownership.phase.name for n, s in each.keeper.slots.items()},
-            )
-            for each in self.workers
-        ]
-        held = {slot: state.offsets for slot in range(SLOTS) if (state := self.store.held(slot))}
-        return f"workers {told}, stored {held}, ends {[self.log.ends(slot) for slot in range(SLOTS)]}"
-
-    def is_caught_up(self, slot: int) -> bool:
-        ends, state = self.log.ends(slot), checks.stored(self, slot)
-        if state is None:
-            return not any(ends.values())
-        return state.version == self.target.version and all(
-            state.offsets.get(topic) == end for topic, end in ends.items()
-        )
-
-    async def until_shown(self) -> None:
-        """Readers follow by themselves, whatever they missed."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + 30.0
-        while True:
-            wrong = [said for screen in self.screens if (said := checks.not_shown(self, screen))]
-            if not wrong:
-                break
-            if loop.time() > deadline:
-                raise Violated(wrong[0])
-            await asyncio.sleep(0.5)
-        checks.check_screens(self)
-        checks.check_claims(self)
-        checks.check_oracle(self)
 
 
 def _partitions(owners: list[SimulatedWorker], worker: SimulatedWorker) -> set[TopicPartition]:
