@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import shutil
 import signal
 import sys
@@ -52,6 +53,8 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:6.1f}] {text}", file=sys.stderr, flush=True)
 
+    # Our own clients meet the faults, too, and try again by themselves.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     plan = Plan(directory, asked.seed, asked.rate, not asked.short, asked.minutes, say)
     try:
         results = asyncio.run(_played(plan, chosen))
