@@ -51,7 +51,7 @@ dashboards: $(VENV)/.installed-test ## Write Grafana's dashboards anew from the 
 	@$(BIN)/python -m grafana.generate
 
 .PHONY: bench
-bench: $(VENV)/.installed-test ## Measure events per second: plain Faust, ours, raw aiokafka
+bench: $(VENV)/.installed-test ## Measure; `make bench ARGS=fold` is events per second beside other stream processors
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: ci
