@@ -1,4 +1,5 @@
-"""Ends a process whose main loop hangs: ticks in, `os._exit` out. Knows nothing of Kafka.
+"""Ends a process whose main loop hangs, or that was told to stop and does not: `os._exit` out. Knows nothing
+of Kafka.
 
 Kafka's heartbeats come from a thread of their own, so a hung worker would keep its partitions for ever.
 """
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 from streams.logs import fields
 
@@ -79,6 +81,35 @@ class MainLoopWatchdog:
                 log.critical(fields("main loop hangs", seconds=f"{stalled:.1f}", exit_code=EXIT_CODE))
                 self._on_hang()
                 return
+
+
+class StopDeadline:
+    """Inside the `with`, and once it has begun, the process has so long to leave it.
+
+    A task that swallows its cancellation, or a thread of a library that does not end, would otherwise keep a
+    stopped process there for ever, and nobody would start it again.
+    """
+
+    def __init__(self, seconds: float, on_overdue: Callable[[], None] | None = None) -> None:
+        self._seconds = seconds
+        self._on_overdue = on_overdue or _dump_and_exit
+        self._timer = threading.Timer(seconds, self._overdue)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    async def begin_with(self, stop: asyncio.Event) -> None:
+        """Begin when the event is set."""
+        await stop.wait()
+        self._timer.start()
+
+    def _overdue(self) -> None:
+        log.critical(fields("told to stop, does not end", seconds=self._seconds, exit_code=EXIT_CODE))
+        self._on_overdue()
 
 
 def _dump_and_exit() -> None:

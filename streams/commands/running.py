@@ -20,9 +20,10 @@ from streams.embedded import HOST, Embedded, embedded
 from streams.gateway.ledger import Tell
 from streams.logs import configure_logging, fields
 from streams.metrics_role import Watch
-from streams.roles import Role, Simulation, check_gateway, check_metrics, run_roles
+from streams.roles import STOP_SECONDS, Role, Simulation, check_gateway, check_metrics, run_roles
 from streams.settings import Settings
 from streams.terminal import watch_lines, watch_live
+from streams.watchdog import StopDeadline
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 _EMBEDDED_KAFKA = {"session_timeout_seconds": 3.0, "fetch_wait_ms": 150}
 KAFKA_PORT, REDIS_PORT = 9092, 6379
 _SAME_SIGNAL_SECONDS = 1.0
+# Above what the roles take at most, and the embedded parts after them.
+_END_SECONDS = STOP_SECONDS + 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def run(settings: Settings, plan: Plan) -> None:
     if Role.METRICS in plan.roles:
         check_metrics(settings)
     configure_logging("DEBUG" if debugging() else "INFO", settings.log_format)
-    asyncio.run(_run(settings, plan))
+    with StopDeadline(_END_SECONDS) as deadline:
+        asyncio.run(_run(settings, plan, deadline))
 
 
 class _Listener(Protocol):
@@ -97,9 +101,10 @@ def embedded_ports(kafka: int | None, redis: int | None, *, any_port: bool) -> E
     return EmbeddedPorts(*chosen)
 
 
-async def _run(settings: Settings, plan: Plan) -> None:
+async def _run(settings: Settings, plan: Plan, deadline: StopDeadline) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
+    overseeing = asyncio.create_task(deadline.begin_with(stop), name="stop deadline")
     console = Console()
     async with AsyncExitStack() as parts:
         running: Embedded | None = None
@@ -117,6 +122,7 @@ async def _run(settings: Settings, plan: Plan) -> None:
             watch=_watch(console, plan, doors),
             tell=plan.tell,
         )
+    overseeing.cancel()
     with suppress(OSError):
         console.print("ended; nothing of the embedded parts is left" if running else "ended", highlight=False)
 

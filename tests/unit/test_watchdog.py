@@ -4,7 +4,9 @@ import asyncio
 import threading
 import time
 
-from streams.watchdog import MainLoopWatchdog, StallMeter
+import pytest
+
+from streams.watchdog import MainLoopWatchdog, StallMeter, StopDeadline
 
 
 def stalled(looks: list[tuple[int, float]]) -> list[float]:
@@ -32,3 +34,21 @@ async def test_blocked_loop_is_found_from_outside() -> None:
     ticking.cancel()
     watchdog.stop()
     assert hung.is_set()
+
+
+async def test_a_process_that_was_told_to_stop_and_stays_is_ended(caplog: pytest.LogCaptureFixture) -> None:
+    stop, ended = asyncio.Event(), threading.Event()
+    with StopDeadline(0.01, ended.set) as deadline:
+        overseeing = asyncio.create_task(deadline.begin_with(stop))
+        stop.set()
+        assert await asyncio.to_thread(ended.wait, 10)
+        await overseeing
+    assert "told to stop, does not end" in caplog.text
+
+
+async def test_a_process_that_ends_in_time_is_left_alone() -> None:
+    stop, ended = asyncio.Event(), threading.Event()
+    with StopDeadline(0.2, ended.set) as deadline:
+        stop.set()
+        await deadline.begin_with(stop)
+    assert not await asyncio.to_thread(ended.wait, 0.5)
