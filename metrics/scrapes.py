@@ -98,7 +98,8 @@ class Scrapes:
 
 
 def _own_lines(state: FeedState, snapshot: KpiSnapshot | None, *, openmetrics: bool) -> bytes:
-    families = [*(snapshot_families(snapshot) if snapshot else ()), *feed_families(state), *process_families()]
+    of_snapshot = snapshot_families(snapshot) if snapshot else ()
+    families = [*of_snapshot, *feed_families(state), *process_families()]
     return family_lines(families, openmetrics=openmetrics)
 
 
