@@ -35,6 +35,8 @@ Offsets = dict[TopicPartition, int]
 COORDINATOR_CHECK_SECONDS = 1.0
 COORDINATOR_ERRORS_MAX = 10
 """aiokafka heals most coordinator errors at once when they are looked at; ten in a row are not healing."""
+ANSWER_MS = 10_000
+"""A broker that is this much later than it may be does not answer any more: the connection is given up."""
 FETCH_RETRY_SECONDS = 0.1
 FETCH_ERRORS_SECONDS = 10.0
 """One bad answer makes an error of each partition in it, so their number says nothing; how long they go on
@@ -75,6 +77,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
         # Faust asks for it in its own transactions only; an event that its producer took back never was.
         consumer._isolation_level = "read_committed"
+        # Faust's own limit outlasts a whole takeover. A line that has gone silent is to be noticed sooner;
+        # brokers hold no request for longer than a join, which is as long as the session.
+        session_ms = 1000 * self.app.conf.broker_session_timeout
+        consumer._client._request_timeout_ms = int(session_ms) + ANSWER_MS
         return consumer
 
     async def on_thread_stop(self) -> None:
