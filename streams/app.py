@@ -10,6 +10,7 @@ Boot order of `run_worker`:
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -53,6 +54,10 @@ STOP_SECONDS = 8.0
 LAST_COMMIT_SECONDS = 3.0
 WAIT_SECONDS = 0.5
 WAIT_MAX_SECONDS = 10.0
+
+# A worker's heap is state that lives on and holds no cycles. Looking through it after every 700 new objects,
+# as Python does by default, takes a tenth of the fold's time.
+GC_THRESHOLDS = (10_000, 20, 50)
 
 
 class WorkerFailed(Exception):
@@ -169,6 +174,7 @@ async def run_worker(
     `extend` may add tables and batch hooks to the app before it starts. `on_listening` is told the port
     of the worker's doors.
     """
+    gc.set_threshold(*GC_THRESHOLDS)
     async with AsyncExitStack() as parts:
         watchdog = MainLoopWatchdog(settings.worker.main_loop_timeout_seconds)
         await parts.enter_async_context(_background(watchdog.tick()))
