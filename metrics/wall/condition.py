@@ -15,6 +15,8 @@ class Condition:
     stale: bool
     not_ready: str
     catching_up: bool
+    records_lost: int = 0
+    """Removed from the log before they were folded: no number knows of them."""
 
     def wire(self) -> Json:
         return {
@@ -24,6 +26,7 @@ class Condition:
             "stale": self.stale,
             "not_ready": self.not_ready,
             "catching_up": self.catching_up,
+            "records_lost": self.records_lost,
         }
 
 
@@ -39,6 +42,7 @@ def condition_of(snapshot: KpiSnapshot | None, now_ms: int, not_ready: str, rule
         stale=bool(not_ready) or _is_stale(newest_ms, now_ms, rules),
         not_ready=not_ready,
         catching_up=snapshot.state.is_behind(now_ms),
+        records_lost=sum(snapshot.state.counters.get("lost", {}).values()),
     )
 
 

@@ -45,6 +45,7 @@ class FakeFloor:
         return {
             "board": board, "as_of_ms": self.now_ms, "now_ms": self.now_ms,
             "newest_event_ms": self.now_ms - 2000, "stale": False, "not_ready": "", "catching_up": False,
+            "records_lost": 0,
         }  # fmt: skip
 
     def board(self, name: str) -> Json:

@@ -6,7 +6,7 @@
   const inside = (inner, outer) => inner.left >= outer.left - 1.5 && inner.right <= outer.right + 1.5
     && inner.top >= outer.top - 1.5 && inner.bottom <= outer.bottom + 1.5;
   const screen = { left: 0, top: 0, right: document.documentElement.clientWidth, bottom: document.documentElement.scrollHeight };
-  const boxes = [...document.querySelectorAll('.kpi, .panel, #alerts .alert, header > *')].filter(seen);
+  const boxes = [...document.querySelectorAll('.kpi, .panel, .alert, header > *')].filter(seen);
   boxes.forEach((one, place) => {
     const a = one.getBoundingClientRect();
     if (!inside(a, screen)) problems.push(`${name(one)} leaves the screen`);

@@ -53,6 +53,9 @@ async def test_nothing_overlaps_or_is_cut_off(
         wall.send("alerts", wall.floor.alerts())
         await page.locator("#alerts .alert").wait_for()
         assert await problems(page) == []
+        wall.send("change", {**wall.floor.tick("floor"), "records_lost": 12_345})
+        await page.locator("#lost").wait_for()
+        assert await problems(page) == []
         assert await page.evaluate(LEFT_OUT) == []
         await page.goto(f"{wall.address}/wall/month?lang={language}")
         await page.wait_for_selector("#board section")

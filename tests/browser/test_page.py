@@ -1,6 +1,7 @@
 """The wall's page against a stream whose messages the test decides: wins, alerts, keys, rotation, words."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,24 @@ async def test_an_alert_stands_above_the_board_in_the_pages_language(
         await until(page, said("South"))
         wall.send("alerts", {"alerts": []})
         await line.wait_for(state="detached")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_records_lost_unread_stand_above_the_board_in_the_pages_language_without_an_alertmanager(
+    wall: FakeWall, open_page: OpenPage, language: str
+) -> None:
+    async with open_page(f"{wall.address}/wall?lang={language}") as page:
+        line = page.locator("#lost")
+        assert await line.is_hidden()
+        wall.send("change", {**wall.floor.tick("floor"), "records_lost": 7})
+        await line.wait_for()
+        words = texts(language)["ui"]["records_lost"]["other"].replace(
+            "{n}", "۷" if language == "fa" else "7"
+        )
+        shown = re.sub("[\u2066-\u2069]", "", await line.inner_text())
+        assert words in shown
+        wall.send("change", wall.floor.tick("floor"))
+        await line.wait_for(state="hidden")
 
 
 async def test_ticks_are_not_spoken(wall: FakeWall, open_page: OpenPage) -> None:

@@ -136,6 +136,7 @@ class Wall {
     this.aheadMs = data.now_ms - this.heardMs;
     if (!data.stale && !data.not_ready) this.goodMs = data.as_of_ms;
     this.showState();
+    this.showLost(data.records_lost || 0);
   }
 
   beat() {
@@ -165,6 +166,15 @@ class Wall {
     setText($("state"), text);
     setAttribute($("state"), "title", (meta && meta.not_ready) || null);
     if (before !== state && (state === "stale" || before === "stale")) this.say(text);
+  }
+
+  // Nobody needs an Alertmanager to learn that the numbers lack something.
+  showLost(n) {
+    const text = n ? this.f.ui("records_lost", { n }) : "";
+    if ($("lost-text").textContent === text) return;
+    setText($("lost-text"), text);
+    setHidden($("lost"), !n);
+    if (n) this.say(text);
   }
 
   // Since the newest event when the floor went silent, else since the last numbers that came.

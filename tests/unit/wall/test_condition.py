@@ -57,7 +57,7 @@ def test_before_the_first_snapshot_there_is_only_a_reason() -> None:
     condition = condition_of(None, FRIDAY_1755_MS, "0 of 4 slots are read", RULES)
     assert condition.wire() == {
         "as_of_ms": FRIDAY_1755_MS, "now_ms": FRIDAY_1755_MS, "newest_event_ms": None, "stale": True,
-        "not_ready": "0 of 4 slots are read", "catching_up": False,
+        "not_ready": "0 of 4 slots are read", "catching_up": False, "records_lost": 0,
     }  # fmt: skip
 
 
@@ -75,3 +75,10 @@ def test_old_records_that_wait_and_state_that_is_folded_anew_are_history(
     state: FeedState, catching_up: bool
 ) -> None:
     assert condition_of(taken(FRIDAY_1755_MS, state), FRIDAY_1755_MS, "", RULES).catching_up is catching_up
+
+
+def test_records_that_were_removed_unread_are_told_of_all_topics_together() -> None:
+    state = replace(
+        READY, counters={"lost": {"sales.deals": 30, "sales.leads": 8}, "gaps": {"sales.deals": 5}}
+    )
+    assert condition_of(taken(FRIDAY_1755_MS, state), FRIDAY_1755_MS, "", RULES).wire()["records_lost"] == 38

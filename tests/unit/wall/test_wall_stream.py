@@ -39,8 +39,8 @@ async def test_a_page_is_greeted_with_everything_it_needs() -> None:
     }  # fmt: skip
     board = told["board"]
     assert [widget["id"] for widget in board["widgets"]] == ["floor-0", "floor-1", "floor-2"]
-    assert {name: board[name] for name in ("stale", "not_ready", "catching_up")} == {
-        "stale": False, "not_ready": "", "catching_up": False,
+    assert {name: board[name] for name in ("stale", "not_ready", "catching_up", "records_lost")} == {
+        "stale": False, "not_ready": "", "catching_up": False, "records_lost": 0,
     }  # fmt: skip
     assert board["newest_event_ms"] == NOW_MS
     assert told["alerts"] == {"alerts": []}
