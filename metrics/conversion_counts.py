@@ -4,7 +4,7 @@ A funnel is a ratio KPI whose both sides are sums of counts; the names of its tw
 catalogue. Counts are whole numbers taken from the panes, so a corrected deal corrects them too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -179,7 +179,10 @@ def count_conversions(
     windows = [_aligned(window, edges) for window in alert_windows(as_of_ms, calendar)]
     since_ms = min(interval.start_ms for window in windows for interval in (window.now, *window.baseline))
     rows = _FunnelRows.of(log, places, funnels, since_ms, as_of_ms)
-    teams, team_of_cell = _teams(places.cells, rows, teams_max)
+    rostered = {
+        label_value(spell.team) for spell in places.spells if spell.team and spell.holds(as_of_ms - 1)
+    }
+    teams, team_of_cell = _teams(places.cells, rows, rostered, teams_max)
     counts: list[WindowCounts] = []
     sums: dict[str, FloatArray] = {}
     rates: dict[str, FloatArray] = {}
@@ -267,12 +270,15 @@ class _FunnelRows:
         return result
 
 
-def _teams(cells: Sequence[Cell], rows: _FunnelRows, teams_max: int) -> tuple[tuple[str, ...], Ints]:
+def _teams(
+    cells: Sequence[Cell], rows: _FunnelRows, rostered: Set[str], teams_max: int
+) -> tuple[tuple[str, ...], Ints]:
     labels = [label_value(cell.team) for cell in cells]
     candidates = sorted(set(labels))
     number = {label: i for i, label in enumerate(candidates)}
     of_cell = np.array([number[label] for label in labels], dtype=np.int64)
     contributions = np.zeros(len(candidates), dtype=np.int64)
     np.add.at(contributions, of_cell[rows.cell], np.abs(rows.value))
-    plan = plan_labels(candidates, contributions > 0, contributions, teams_max)
+    known = np.array([label in rostered for label in candidates], dtype=np.bool_)
+    plan = plan_labels(candidates, contributions > 0, contributions, teams_max, known)
     return plan.labels, plan.index_of[of_cell].astype(np.int64)

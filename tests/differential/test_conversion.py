@@ -1,5 +1,6 @@
 """Counts, baselines and CUSUM of generated closings agree with the slow way, in any zone, around holidays."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from metrics.calendar import Calendar
 from metrics.catalogue import BUILT_IN
 from metrics.conversion_counts import ConversionReport, built_in_funnels, count_conversions
+from metrics.labels import OTHER
 from metrics.panes import Cell
 from metrics.places import Places
+from metrics.reference import RosterSpell
 from metrics.roster import Roster
 from oracle.conversion import Closing, baseline, cusum, tally, trailing
 from oracle.windows import Floor, Span
@@ -44,21 +47,39 @@ def calendar_of(floor: Floor) -> Calendar:
     return Calendar(floor.zone, business_days=floor.business_days, holidays=floor.holidays)
 
 
-def report_of(found: list[Closing], as_of_ms: int, floor: Floor) -> ConversionReport:
+def report_of(
+    found: list[Closing],
+    as_of_ms: int,
+    floor: Floor,
+    roster: Sequence[RosterSpell] = (),
+    teams_max: int = 9,
+) -> ConversionReport:
     rows = [Row(c.time_ms, Cell(team=c.team), "won" if c.won else "lost") for c in found]
     # What was taken back must leave no trace.
     wrong = Row(AROUND_MS - HOUR_MS, Cell(team="gone"), "won")
     reader = FakeReader([*rows, wrong, wrong._replace(value=-1)])
     funnels = [funnel for funnel in built_in_funnels(BUILT_IN) if funnel.name == "deal_win"]
     return count_conversions(
-        Places(reader.cells(), Roster((), calendar_of(floor))),
+        Places(reader.cells(), Roster(roster, calendar_of(floor))),
         reader.log(),
         reader.resolutions(),
         as_of_ms,
         calendar_of(floor),
         funnels,
-        teams_max=9,
+        teams_max=teams_max,
     )
+
+
+def test_made_up_teams_hide_no_team_that_is_on_the_roster_now() -> None:
+    busy = [Closing(AROUND_MS - HOUR_MS, f"made up {number}", True) for number in range(5)] * 3
+    found = [*busy, *(Closing(AROUND_MS - HOUR_MS, team, True) for team in ("north", "former"))]
+    spells = [
+        RosterSpell("ann", None, "north"),
+        RosterSpell("bob", None, "former", active_to=date(2026, 3, 1)),
+    ]
+    report = report_of(found, AROUND_MS, Floor(), spells, teams_max=3)
+    assert report.teams == ("made up 0", "north", OTHER)
+    assert report.counts[0].successes.tolist() == [17, 3, 1, 13]
 
 
 @given(closings, instants, floors)
