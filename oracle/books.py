@@ -117,7 +117,7 @@ def books_of(events: Iterable[CloudEvent], floor: Floor, known: Reference = NOTH
     for (kind, name), record in records_of(events).items():
         if kind == "account":
             accounts[name] = record
-        elif not record.get("deleted") and record.get("merged_into") is None:
+        elif not record.get("deleted") and not record.get("merged_into"):
             alive[kind][name] = record
     books.activities = [activity_of(record) for record in alive["activity"].values()]
     won: dict[str, int] = {}

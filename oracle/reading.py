@@ -172,6 +172,11 @@ def _text(value: object) -> str:
     return value
 
 
+def _target(value: object) -> str | None:
+    """Return the id of what a record was merged into; "" is nothing, as null is."""
+    return _text(value) or None
+
+
 def _any_text(value: object) -> str:
     if type(value) is not str:
         raise Refusal("no text")
@@ -268,10 +273,10 @@ _FIELDS: Mapping[str, Mapping[str, _Check]] = {
         "status": _one_of("open", "won", "lost"), "stage": _text, "pipeline": _text, "amount": _money,
         "currency": _currency, "cost": _money, "probability": _number(0, 1), "account_id": _text,
         "lead_id": _text, "products": _products, "source": _text, "created_at": _moment,
-        "closed_at": _moment, "expected_close_on": _sensible_day, "merged_into": _text,
+        "closed_at": _moment, "expected_close_on": _sensible_day, "merged_into": _target,
     },
     "lead": _WHOSE | {
-        "source": _text, "account_id": _text, "deal_id": _text, "created_at": _moment, "merged_into": _text,
+        "source": _text, "account_id": _text, "deal_id": _text, "created_at": _moment, "merged_into": _target,
     },
     "activity": _WHOSE | {
         "kind": _one_of(
@@ -283,7 +288,7 @@ _FIELDS: Mapping[str, Mapping[str, _Check]] = {
         "completed_at": _moment,
     },
     "account": _WHOSE | {
-        "active_from": _moment, "churned_at": _moment, "products": _products, "merged_into": _text,
+        "active_from": _moment, "churned_at": _moment, "products": _products, "merged_into": _target,
     },
     "feedback": _WHOSE | {
         "kind": _one_of("csat", "nps", "enps", "pulse"), "score": _number(float("-inf"), float("inf")),

@@ -39,6 +39,7 @@ from streams.wire_form import (
     day_of,
     form_of,
     life,
+    merged_of,
     products_of,
     types_of,
 )
@@ -139,7 +140,7 @@ def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
     closed_at_ms = UNSET if data.closed_at is UNSET else business_ms(data.closed_at, "closed_at")
     created_at_ms = UNSET if data.created_at is UNSET else business_ms(data.created_at, "created_at")
     deleted: bool | UnsetType = UNSET
-    merged_into = data.merged_into
+    merged_into = UNSET if data.merged_into is UNSET else merged_of(data.merged_into)
     if action == "created" and created_at_ms is UNSET:
         created_at_ms = time_ms
     elif action in ("won", "lost"):
@@ -181,7 +182,7 @@ def _lead(data: LeadData, action: str, time_ms: int) -> tuple[str, Changes]:
     created_at_ms = business_ms(data.created_at, "created_at")
     if action == "created" and created_at_ms is UNSET:
         created_at_ms = time_ms
-    deleted, merged_into = life(action, data.lead_id, data.merged_into)
+    deleted, merged_into = life(action, data.lead_id, merged_of(data.merged_into))
     return data.lead_id, LeadChanges(
         data.rep_id,
         data.team_id,
@@ -227,7 +228,7 @@ def _account(data: AccountData, action: str, time_ms: int) -> tuple[str, Changes
         churned_at_ms = time_ms
     elif action == "reactivated" and churned_at_ms is UNSET:
         churned_at_ms = None
-    deleted, merged_into = life(action, data.account_id, data.merged_into)
+    deleted, merged_into = life(action, data.account_id, merged_of(data.merged_into))
     return data.account_id, AccountChanges(
         data.rep_id,
         data.team_id,

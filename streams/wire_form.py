@@ -109,6 +109,11 @@ def life(
     return UNSET, merged_into
 
 
+def merged_of(merged_into: OptText) -> OptText:
+    """Return the target of a merge: one without a name is none, as null is."""
+    return merged_into if merged_into is UNSET else merged_into or None
+
+
 def ms_of(moment: datetime) -> int:
     """Return UTC milliseconds, rounded down; integer arithmetic, since floats lose the last one."""
     return (moment - _EPOCH) // _MILLISECOND

@@ -131,6 +131,24 @@ def test_a_missed_lead_and_a_stalled_deal_show_by_the_passing_of_time_alone() ->
         check(path, events, as_of_ms)
 
 
+def test_a_deal_or_lead_merged_into_nothing_counts_like_any_other() -> None:
+    monday_ms = ms(2018, 3, 5, 10)
+    nowhere: Event = {"merged_into": ""}
+    events = [
+        cloud_event("deal", "created", 1, monday_ms, nowhere, event_id="a"),
+        cloud_event("lead", "created", 1, monday_ms, nowhere, event_id="b"),
+        cloud_event("deal", "merged", 2, monday_ms, {"merged_into": "D-1"}, event_id="c"),
+        cloud_event("deal", "updated", 2, monday_ms + 1, nowhere, event_id="d"),
+    ]
+    path = ProductPath(Floor(), now_ms=monday_ms + HOUR_MS)
+    asyncio.run(path.arrive(events))
+    after_ms = monday_ms + 15 * DAY_MS
+    assert [value(path, kpi, after_ms, "30d") for kpi in ("deals_created", "leads_created")] == [1, 1]
+    shown = path.snapshot(after_ms)
+    assert [shown.value(kpi, "floor", "all") for kpi in ("open_deals", "stalled_deals")] == [2, 2]
+    check(path, events, after_ms)
+
+
 async def restated(*later: Event) -> ProductPath:
     """Return a floor whose lead was called 20 minutes after it came, once more came to be known."""
     monday_ms = ms(2018, 3, 5, 10)

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from streams.decode import RECORD_BYTES_MAX, check_times, decode
 from streams.events import (
+    AccountChanges,
     ActivityChanges,
     DealChanges,
     EntityKind,
@@ -116,6 +117,20 @@ def test_event_type_writes_what_it_means() -> None:
     restored = deal("restored")
     assert (restored.deleted, restored.merged_into) == (False, None)
     assert deal("merged", merged_into="D-2").merged_into == "D-2"
+
+
+@pytest.mark.parametrize("action", ["updated", "won", "created", "restored", "deleted"])
+def test_merged_into_nothing_is_not_merged(action: str) -> None:
+    assert deal(action, merged_into="").merged_into is None
+
+
+def test_leads_and_accounts_merged_into_nothing_are_not_merged() -> None:
+    for kind in (EntityKind.LEAD, EntityKind.ACCOUNT):
+        data = {f"{kind}_id": "X", "merged_into": ""}
+        event = decode_json(cloudevent(type=f"sales.{kind}.updated", data=data), kind)
+        assert isinstance(event, Event)
+        assert isinstance(event.changes, LeadChanges | AccountChanges)
+        assert event.changes.merged_into is None
 
 
 def test_lead_and_activity_types_write_their_times() -> None:
