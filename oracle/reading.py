@@ -162,7 +162,7 @@ def instant(value: object) -> int:
 
 
 def _time(value: object) -> int:
-    """Return an event's own time, of which a leap second is the last millisecond before it."""
+    """Return the instant, of which a leap second is the last millisecond before it."""
     return instant(_LEAP_SECOND.sub(r"\1:59.999", value) if type(value) is str else value)
 
 
@@ -184,7 +184,7 @@ def _any_text(value: object) -> str:
 
 
 def _moment(value: object) -> int:
-    time_ms = instant(value)
+    time_ms = _time(value)
     if time_ms < _YEAR_1980_MS:
         raise Refusal("before 1980")
     return time_ms

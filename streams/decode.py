@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Raw, Struct
 
 from streams.events import Decoded, EntityKind, Event, Ignored, Reason, Rejected
 from streams.wire import TYPES
-from streams.wire_form import EARLIEST_BUSINESS_TIME_MS, EventType, Refused, ms_of
+from streams.wire_form import EARLIEST_BUSINESS_TIME_MS, EventType, Refused, ms_of, without_leap_second
 
 RECORD_BYTES_MAX = 1 << 20
 ID_BYTES_MAX = 256
@@ -151,7 +151,7 @@ def _envelope(value: bytes, headers: Headers) -> _Envelope:
         # A header may be there without a value; then so is the attribute.
         fields: dict[str, Any] = {name[3:]: (raw or b"").decode() for name, raw in attributes.items()}
         if "time" in fields:
-            fields["time"] = re.sub(r"(:\d\d):60(?:\.\d+)?", r"\1:59.999", fields["time"])
+            fields["time"] = without_leap_second(fields["time"])
         fields["data"] = Raw(value)
         return msgspec.convert(fields, _Envelope)
     try:

@@ -3,6 +3,7 @@
 Knows no event type; `streams.wire` and `streams.wire_reference` list them.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -48,9 +49,32 @@ class WireForm:
     strict: "msgspec.json.Decoder[Any]"
     lenient: "msgspec.json.Decoder[Any]"
     known: frozenset[str]
+    times: frozenset[str]
 
     def decode(self, raw: bytes | Raw, action: str, time_ms: int) -> tuple[str, Changes, int]:
         """Raise `msgspec.ValidationError` or `Refused` for data that cannot be used."""
+        try:
+            return self._decode(raw, action, time_ms)
+        except msgspec.ValidationError:
+            mended = self._without_leap_seconds(raw)
+            if mended is None:
+                raise
+        return self._decode(mended, action, time_ms)
+
+    def _without_leap_seconds(self, raw: bytes | Raw) -> bytes | None:
+        """Return the data with times that `datetime` can hold; None when no leap second is in it."""
+        try:
+            fields = msgspec.json.decode(raw, type=dict[str, Raw])
+        except msgspec.ValidationError:
+            return None
+        mended = False
+        for name in self.times & fields.keys():
+            text = msgspec.json.decode(fields[name])
+            if isinstance(text, str) and (moment := without_leap_second(text)) != text:
+                fields[name], mended = Raw(msgspec.json.encode(moment)), True
+        return msgspec.json.encode(fields) if mended else None
+
+    def _decode(self, raw: bytes | Raw, action: str, time_ms: int) -> tuple[str, Changes, int]:
         unknown = 0
         try:
             data = self.strict.decode(raw)
@@ -74,6 +98,7 @@ def form_of(
         msgspec.json.Decoder(strict),
         msgspec.json.Decoder(data),
         frozenset(data.__struct_encode_fields__),
+        frozenset(field.encode_name for field in msgspec.structs.fields(data) if field.type == OptTime),
     )
 
 
@@ -112,6 +137,14 @@ def life(
 def merged_of(merged_into: OptText) -> OptText:
     """Return the target of a merge: one without a name is none, as null is."""
     return merged_into if merged_into is UNSET else merged_into or None
+
+
+_LEAP_SECOND = re.compile(r"(:\d\d):60(?:\.\d+)?", re.ASCII)
+
+
+def without_leap_second(time: str) -> str:
+    """Return the time as `datetime` can hold it: of a leap second, the last millisecond before it."""
+    return _LEAP_SECOND.sub(r"\1:59.999", time)
 
 
 def ms_of(moment: datetime) -> int:

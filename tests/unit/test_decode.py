@@ -221,6 +221,45 @@ def test_leap_second_counts_as_the_millisecond_before() -> None:
     assert decoded.time_ms == 1_483_228_799_999
 
 
+LEAP_SECOND = "2016-12-31T18:59:60.25-05:00"
+BEFORE_IT_MS = 1_483_228_799_999
+
+
+def test_a_business_time_on_a_leap_second_counts_as_the_millisecond_before() -> None:
+    times = {"created_at": "2016-12-31T23:59:60Z", "closed_at": LEAP_SECOND}
+    for unknown in ({}, {"note": '12:30:60 is "closed_at"'}):
+        changes = deal("won", **times, **unknown, amount="12.10", stage="at 23:59:60")
+        assert (changes.created_at_ms, changes.closed_at_ms) == (BEFORE_IT_MS, BEFORE_IT_MS)
+        assert (changes.amount, changes.stage) == (Decimal("12.10"), "at 23:59:60")
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "names"),
+    [
+        (EntityKind.LEAD, "updated", ["created_at"]),
+        (EntityKind.ACTIVITY, "updated", ["scheduled_at", "due_at", "completed_at"]),
+        (EntityKind.ACCOUNT, "updated", ["active_from", "churned_at"]),
+    ],
+)
+def test_every_business_time_may_fall_on_a_leap_second(
+    kind: EntityKind, action: str, names: list[str]
+) -> None:
+    data = {f"{kind}_id": "X"} | dict.fromkeys(names, LEAP_SECOND)
+    event = decode_json(cloudevent(type=f"sales.{kind}.{action}", data=data), kind)
+    assert isinstance(event, Event), event
+    for name in names:
+        assert getattr(event.changes, f"{name.removesuffix('_ms')}_ms") == BEFORE_IT_MS
+
+
+@pytest.mark.parametrize(
+    "wrong", ["23:59:60", "2016-12-31T23:59:61Z", "2016-12-31T23:59:60", "2016-12-32T23:59:60Z", 60]
+)
+def test_what_is_no_time_even_with_a_leap_second_is_refused_by_its_field(wrong: object) -> None:
+    refused = decode_json(cloudevent(data={"deal_id": "D", "created_at": LEAP_SECOND, "closed_at": wrong}))
+    assert isinstance(refused, Rejected)
+    assert refused.detail.endswith("`$.data.closed_at`")
+
+
 def test_refusal_never_repeats_the_value() -> None:
     decoded = decode_json(cloudevent(data={"deal_id": "D", "status": "Jane Doe's secret"}))
     assert isinstance(decoded, Rejected)
