@@ -410,21 +410,22 @@ async def _patiently(calls: list[Coroutine[object, object, None]]) -> None:
 def _quiet_and_seeded(seed: int) -> Iterator[None]:
     """Give the workers' code the loop's clock and the seed's dice, and keep its log lines out of the way."""
     log = logging.getLogger("streams")
-    level, log_disabled = log.level, log.disabled
+    level = log.level
     log.setLevel(logging.CRITICAL + 1)
-    with (
-        patch.object(keeper_module, "time", LoopTime),
-        patch.object(checkpointer_module, "time", LoopTime),
-        patch.object(board_module, "time", LoopTime),
-        patch.object(checkpointer_module, "PROBE_SECONDS", 2.0),  # lives are short
-        patch.object(keeper_module, "random", Random(seed)),
-        # Pure, slow, and asked again and again for the same few settings.
-        patch.object(metrics_role, "settings_under", definitions.settings_under),
-        patch.object(switching, "shown_of", definitions.shown_of),
-    ):
-        yield
-    log.setLevel(level)
-    log.disabled = log_disabled
+    try:
+        with (
+            patch.object(keeper_module, "time", LoopTime),
+            patch.object(checkpointer_module, "time", LoopTime),
+            patch.object(board_module, "time", LoopTime),
+            patch.object(checkpointer_module, "PROBE_SECONDS", 2.0),  # lives are short
+            patch.object(keeper_module, "random", Random(seed)),
+            # Pure, slow, and asked again and again for the same few settings.
+            patch.object(metrics_role, "settings_under", definitions.settings_under),
+            patch.object(switching, "shown_of", definitions.shown_of),
+        ):
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def run(
