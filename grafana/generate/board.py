@@ -33,6 +33,7 @@ class Board:
         self.uid = f"salesfloor-{slug}"
         self._y = 0
         self._ids: dict[int, str] = {}
+        self._said: tuple[str, ...] = ()
         self._made = (
             dashboard.Dashboard(title)
             .uid(self.uid)
@@ -53,6 +54,8 @@ class Board:
         return self
 
     def heading(self, title: str) -> "Board":
+        """Start a part; what its title says after a comma, its panels' titles leave out: they are narrow."""
+        self._said = tuple(title.split(", ")[1:])
         row = dashboard.Row(title).id(self._id(f"heading/{title}"))
         self._made.with_row(row.grid_pos(model.GridPos(x=0, y=self._y, w=COLUMNS, h=1)))
         self._y += 1
@@ -65,6 +68,7 @@ class Board:
         x = 0
         for panel in panels:
             panel.built.id_val = self._id(panel.key)
+            panel.built.title = self._unsaid(panel.built.title or "")
             panel.built.grid_pos = model.GridPos(x=x, y=self._y, w=panel.width, h=height)
             self._made.with_panel(_Built(panel.built))
             x += panel.width
@@ -73,6 +77,9 @@ class Board:
 
     def build(self) -> model.Dashboard:
         return self._made.build()
+
+    def _unsaid(self, title: str) -> str:
+        return ", ".join(part for part in title.split(", ") if part not in self._said)
 
     def _id(self, key: str) -> int:
         """Return an id that stays when panels are added, moved or renamed: links to panels hold it."""

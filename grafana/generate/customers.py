@@ -77,7 +77,7 @@ def customers() -> model.Dashboard:
         kpi_bars("cac", _TEAMS, 8, by="team", links=TO_TEAM),
         kpi_bars("gross_margin", _TEAMS, 8, by="team", links=TO_TEAM),
     )
-    board.heading("What they say").line(
+    board.heading("What they say, ${window:text}").line(
         5,
         kpi_number("csat", FLOOR, 4),
         kpi_number("nps", FLOOR, 4),
@@ -86,7 +86,7 @@ def customers() -> model.Dashboard:
         kpi_number("csat_responses", FLOOR, 4),
         kpi_number("nps_responses", FLOOR, 4),
     )
-    board.heading("Market and people").line(
+    board.heading("Market and people, ${window:text}").line(
         5,
         kpi_number("market_share", FLOOR, 5),
         kpi_number("revenue_per_rep", FLOOR, 5),

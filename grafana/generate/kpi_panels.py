@@ -35,6 +35,9 @@ class Scope:
     where: str = ""
 
 
+BEFORE: Final = "vs. before"
+"""What a small number says against the window just before; longer, it would shrink beside its number."""
+
 FLOOR: Final = Scope("floor")
 TEAM: Final = Scope("team", 'team="$team"')
 REP: Final = Scope("rep", 'rep="$rep"')
@@ -66,7 +69,7 @@ def kpi_number(
     shown = unit(name) if unit(name) == "none" else SHARE
     before = Query(
         change(name, scope.level, scope.where, window=window, quantile=quantile),
-        "against the window before",
+        BEFORE,
         (setting("unit", shown), setting("decimals", 0 if shown == "none" else 1), *coloured_by(better)),
     )
     return number(name, width, look, now, before)

@@ -25,6 +25,11 @@ SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 Steps = Sequence[tuple[float | None, str]]
 """From which value on which colour; the first value is None, for everything below."""
 
+NAME_PIXELS: Final = 16
+NUMBER_PIXELS: Final = 36
+COLUMN_PIXELS: Final = 90
+"""So narrow that a table of twelve columns fits beside Grafana's menu."""
+
 ONE_COLOUR: Final[Steps] = ((None, BLUE),)
 GOOD_ABOVE_ZERO: Final[Steps] = ((None, RED), (0.0, GREEN))
 GOOD_BELOW_ZERO: Final[Steps] = ((None, GREEN), (0.0, RED))
@@ -70,6 +75,10 @@ def setting(name: str, value: object) -> model.DynamicConfigValue:
     return model.DynamicConfigValue(id_val=name, value=value)
 
 
+_WRAPPED: Final = setting("custom.wrapHeaderText", True)
+"""A column's name on two lines; a Grafana that does not know how cuts it."""
+
+
 def coloured_by(steps: Steps) -> tuple[model.DynamicConfigValue, ...]:
     return setting("thresholds", _thresholds(steps).build()), setting("color", {"mode": "thresholds"})
 
@@ -103,11 +112,13 @@ def _target(ref: str, query: Query, *, instant: bool, as_table: bool) -> prometh
 
 
 def _asking(panel: _Kind, queries: Sequence[Query], *, instant: bool, as_table: bool = False) -> _Kind:
-    query: Query  # said, because mypy reads the loop once for each kind of panel
+    query: Query
+    shown: list[model.DynamicConfigValue]  # said, because mypy reads the loop once for each kind of panel
     for ref, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(_target(ref, query, instant=instant, as_table=as_table))
         if as_table:
-            panel.override_by_name(f"Value #{ref}", [setting("displayName", query.legend), *query.properties])
+            shown = [setting("displayName", query.legend), _WRAPPED, *query.properties]
+            panel.override_by_name(f"Value #{ref}", shown)
         elif query.properties:
             panel.override_by_query(ref, list(query.properties))
     return panel
@@ -118,17 +129,21 @@ def _last() -> common.ReduceDataOptions:
 
 
 def number(key: str, width: int, look: Look, *queries: Query, sparkline: bool = True) -> Panel:
-    """Show one big number, further queries as smaller ones beside it."""
+    """Show one big number with how it went, or several below each other: lines would cross them."""
+    drawn = sparkline and len(queries) == 1
     panel = (
         stat.Panel()
         .reduce_options(_last())
-        .graph_mode(options.BigValueGraphMode.AREA if sparkline else options.BigValueGraphMode.NONE)
+        .graph_mode(options.BigValueGraphMode.AREA if drawn else options.BigValueGraphMode.NONE)
         .color_mode(options.BigValueColorMode.VALUE)
         .text_mode(
             options.BigValueTextMode.VALUE_AND_NAME if len(queries) > 1 else options.BigValueTextMode.VALUE
         )
         .orientation(options.VizOrientation.HORIZONTAL)
     )
+    if len(queries) > 1:
+        # Left to itself, Grafana draws numbers smaller than their names, and in every panel another size.
+        panel.text(common.VizTextDisplayOptions().title_size(NAME_PIXELS).value_size(NUMBER_PIXELS))
     panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
     return Panel(key, width, _asking(_dressed(panel, look), queries, instant=False).build())
 
@@ -187,7 +202,7 @@ def rows(
 ) -> Panel:
     """Show a table: a line for each value of one label, (its name, its heading), and a column per query."""
     name, heading = label
-    panel = table.Panel().show_header(True).align(options.FieldTextAlignment.AUTO)
+    panel = table.Panel().show_header(True).align(options.FieldTextAlignment.AUTO).min_width(COLUMN_PIXELS)
     if sort_by:
         panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(True)])
     dressed = _asking(_dressed(panel, look), queries, instant=True, as_table=True)

@@ -27,7 +27,7 @@ _STAGES, _TEAMS = Scope("stage"), Scope("team")
 def _cohort() -> Panel:
     """Show the share won of the deals created, and how old they are: a young cohort has had no time."""
     won = Query(kpi("win_rate_cohort", "floor", window="90d"), "won so far")
-    age = Query(kpi("win_rate_cohort_age", "floor", window="90d"), "mean age of the deals", shown_as("s", 0))
+    age = Query(kpi("win_rate_cohort_age", "floor", window="90d"), "mean age", shown_as("s", 0))
     return number("win_rate_cohort", 4, look_of("win_rate_cohort", "90d"), won, age)
 
 
@@ -74,8 +74,8 @@ def pipeline() -> model.Dashboard:
         kpi_number("pipeline_overdue", FLOOR, 4),
         kpi_number("stalled_deals", FLOOR, 4),
     )
-    board.line(8, _by_stage(), kpi_bars("pipeline_value", _TEAMS, 9, by="team", links=TO_TEAM))
-    board.heading("Closing").line(
+    board.line(9, _by_stage(), kpi_bars("pipeline_value", _TEAMS, 9, by="team", links=TO_TEAM))
+    board.heading("Closing, ${window:text}").line(
         5,
         kpi_number("win_rate", FLOOR, 4),
         kpi_number("win_rate_value", FLOOR, 4),

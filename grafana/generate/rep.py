@@ -52,7 +52,7 @@ def rep() -> model.Dashboard:
         kpi_number("deals_overdue", REP, 4),
         kpi_number("stalled_deals", REP, 4),
     )
-    board.heading("Work").line(
+    board.heading("Work, ${window:text}").line(
         9,
         steps_of("activities", 8, Look("Done, ${window:text}", "Completed activities by kind."), REP, KINDS),
         kpi_lines("calls", REP, 8, window="today"),

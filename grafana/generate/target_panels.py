@@ -32,7 +32,7 @@ _MONEY: Final = " ($currency), $period"
 def attainment(scope: Scope, width: int) -> Panel:
     """Show the share of the target that is reached; its colour says whether that is on time."""
     reached = Query(figure("quota_attainment", scope.level, scope.where), "reached", coloured_by(ONE_COLOUR))
-    pace = Query(on_pace(scope.level, scope.where), "of what is due by now", coloured_by(PACE))
+    pace = Query(on_pace(scope.level, scope.where), "of what is due", coloured_by(PACE))
     look = Look("Revenue target, $period", _SENTENCE["quota_attainment"], SHARE, 0, PACE, NO_TARGET)
     return number("quota_attainment", width, look, reached, pace)
 
@@ -44,7 +44,7 @@ def wins_attainment(scope: Scope, width: int) -> Panel:
     look = Look("Wins target, $period", _SENTENCE["quota_attainment"], SHARE, 0, PACE, NO_TARGET)
     queries = (
         Query(reached, "reached", coloured_by(ONE_COLOUR)),
-        Query(pace, "of what is due by now", coloured_by(PACE)),
+        Query(pace, "of what is due", coloured_by(PACE)),
     )
     return number("quota_attainment/wins", width, look, *queries)
 
@@ -103,7 +103,7 @@ def forecasts(scope: Scope, width: int) -> Panel:
 
 def pace_bars(scope: Scope, width: int, *, by: str, links: Links = ()) -> Panel:
     look = Look(
-        "Revenue per what is due by now, $period",
+        "Revenue per what is due, $period",
         "100 % is on time; measured over business days.",
         SHARE,
         0,

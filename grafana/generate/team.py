@@ -5,6 +5,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana.generate import variables
 from grafana.generate.board import Board
 from grafana.generate.kpi_panels import (
+    BEFORE,
     TEAM,
     Column,
     Scope,
@@ -47,7 +48,7 @@ def _people() -> Panel:
         "People, ${window:text} (money in $currency)",
         "Every rep whose latest team this is; a name leads to the rep's own dashboard.",
     )
-    more = Query(gained, "Revenue against the window before", shown_as(SHARE, 0))
+    more = Query(gained, f"Revenue {BEFORE}", shown_as(SHARE, 0))
     return kpi_table(
         "people", look, _PEOPLE, ("rep", "Rep"), columns, more, pace_column(_PEOPLE), links=ROW_TO_REP
     )

@@ -27,13 +27,13 @@ def wall() -> model.Dashboard:
         age_number(3),
     )
     board.line(
-        10,
+        11,
         target_lines(FLOOR, 10),
         kpi_bars("revenue", Scope("rep"), 7, by="rep", links=TO_REP),
         pace_bars(Scope("team"), 7, by="team", links=TO_TEAM),
     )
     board.line(
-        9,
+        10,
         kpi_bars("pipeline_value", Scope("stage"), 8, by="stage"),
         conversion_band(FLOOR, 8, funnel="deal_win", said="Win rate"),
         alerts("alerts", 8, "Alerts", "Firing and pending alerts of Prometheus and Grafana."),
