@@ -31,13 +31,14 @@ async def read_incomplete(settings: Settings) -> Standing:
     if not partitions:
         return standing
     consumer = AIOKafkaConsumer(
-        **client_options(settings.kafka, client_id="salesfloor-incomplete-list"), enable_auto_commit=False
+        **client_options(settings.kafka, client_id="salesfloor-incomplete-list"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     await consumer.start()
     try:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         empty_polls = 0
         while empty_polls < _EMPTY_POLLS_AT_THE_END:
             if all([await consumer.position(partition) >= end for partition, end in ends.items()]):

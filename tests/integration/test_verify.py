@@ -20,7 +20,7 @@ from tests.integration.test_worker_faults import AS_OF_MS, floor_history
 pytestmark = pytest.mark.timeout(300)
 AT = ("--at", rfc3339(AS_OF_MS + 1))
 ASKED = (*AT, "--level", "floor", "--level", "team", "--window", "90d", "--window", "mtd", "--json")
-OF_WINS = (*AT, "--kpi", "deals_won", "--level", "floor", "--window", "24h")
+OF_WINS = (*AT, "--kpi", "deals_won", "--level", "floor", "--window", "90d")
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ async def test_a_spoilt_pane_is_found_and_named(here: Cluster, capsys: pytest.Ca
     code, found = await verified(capsys, (*OF_WINS, "--json"))
     assert (code, found["verdict"]) == (1, "different")
     (now,) = [each for each in found["differences"] if not each["previous"]]
-    assert (now["kpi"], now["level"], now["key"], now["window"]) == ("deals_won", "floor", {}, "24h")
+    assert (now["kpi"], now["level"], now["key"], now["window"]) == ("deals_won", "floor", {}, "90d")
     assert now["value"] == now["recomputed"] + 1
     code, said = await verified(capsys, OF_WINS)
     assert code == 1
-    assert "snapshot --explain --kpi deals_won --level floor --window 24h" in said
+    assert "snapshot --explain --kpi deals_won --level floor --window 90d" in said
 
 
 async def test_where_nothing_can_be_told_the_exit_code_says_so(
