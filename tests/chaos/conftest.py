@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.chaos import process
+from tests import ports
 
 
 @pytest.fixture
 def free_port() -> int:
-    return process.free_port()
+    return ports.free_port()

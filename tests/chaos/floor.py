@@ -20,9 +20,10 @@ from streams.settings import Settings, load_settings
 from streams.stores.redis import RedisStore
 from tests.chaos.kafka import Kafka
 from tests.chaos.load import Place
-from tests.chaos.process import SALESFLOOR, Part, free_port
+from tests.chaos.process import SALESFLOOR, Part
 from tests.chaos.redis import RedisServer
 from tests.integration.cluster import clean_topics
+from tests.ports import free_port
 
 SLOTS = 4
 SESSION_SECONDS = 4.0

@@ -4,8 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.chaos.process import ROOT, Part, free_port
+from tests.chaos.process import ROOT, Part
 from tests.chaos.proxy import Proxy
+from tests.ports import free_port
 
 CI = ROOT / ".ci" / "kafka"
 

@@ -21,8 +21,9 @@ from tests.chaos.kafka_topics import (
     producer,
     run_command,
 )
-from tests.chaos.process import SALESFLOOR, Part, free_port
+from tests.chaos.process import SALESFLOOR, Part
 from tests.chaos.stage import Stage, scenario
+from tests.ports import free_port
 
 ANSWER = ClientTimeout(total=30.0)
 """The gateway waits for Kafka nearly ten seconds before it gives up."""

@@ -18,12 +18,6 @@ START_SECONDS = 90.0
 LOOK_SECONDS = 0.05
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.2)

@@ -8,8 +8,9 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.chaos.process import Part, free_port
+from tests.chaos.process import Part
 from tests.chaos.proxy import Proxy
+from tests.ports import free_port
 
 
 class RedisServer:

@@ -21,6 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from streams.topics import ALERTS, DEAD_LETTERS, INCOMPLETE
+from tests.ports import free_ports
 
 ROOT: Final = Path(__file__).parent.parent.parent
 JARS: Final = Path(os.environ.get("SALESFLOOR_TEST_KAFKA_JARS") or ROOT / ".cache" / "kafka")
@@ -119,14 +120,6 @@ def secured(directory: Path) -> Iterator[Secured]:
         _until_listening(redis, server, directory / "redis.log")
         asyncio.run(_grant(f"127.0.0.1:{plain}"))
         yield Secured(directory, f"localhost:{sasl}", f"localhost:{mtls}", redis)
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 # --- certificates -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 
 from tests.integration.cluster import ROOT, Cluster, until
 from tests.integration.test_worker_faults import assert_exact, floor_history
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -68,7 +69,7 @@ async def test_stopped_while_redis_is_away_it_ends_in_time_and_says_who_goes_on(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here, which is always full")
 async def test_worker_whose_log_disk_is_full_goes_on(cluster: Cluster) -> None:
     events = floor_history(33, 500)
-    port = int(await asyncio.to_thread(_free_port))
+    port = free_port()
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
             [sys.executable, "-c", "from streams.cli import main; main()", "worker"],
@@ -88,11 +89,3 @@ async def test_worker_whose_log_disk_is_full_goes_on(cluster: Cluster) -> None:
         await asyncio.to_thread(process.wait, 30)
     totals = await cluster.totals()
     assert totals["records accepted"] + totals["records rejected"] == sum(cluster.ends.values())
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,7 +7,6 @@ Everything runs on free loopback ports and looks once a second; rules and routes
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.parse
@@ -23,6 +22,7 @@ import pytest
 
 from tests.floor_process import SALESFLOOR, Process
 from tests.integration.test_prometheus import prometheus_binary, until
+from tests.ports import free_ports
 
 TOKEN = "a-token-of-the-test"
 ALERTMANAGER = "SALESFLOOR_TEST_ALERTMANAGER"
@@ -37,14 +37,6 @@ def alertmanager_binary() -> str:
     if found is None:
         pytest.skip(f"no Alertmanager: install it, or set {ALERTMANAGER} to its binary")
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 @dataclass(frozen=True)
