@@ -20,6 +20,19 @@ settings.register_profile(
 )
 settings.load_profile("untimed")
 
+# aiokafka leaves its first connection open when it is cancelled while it asks for the brokers, as roles are
+# that stop while they connect. The garbage collector meets it in a later test, which shall not fail of it.
+_LEFT_OPEN = (
+    "ignore:Exception ignored in. <(function (_SelectorTransport|StreamWriter)|socket.socket)"
+    ":pytest.PytestUnraisableExceptionWarning"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings(_LEFT_OPEN))
+
+
 NO_SKIP = os.environ.get("SALESFLOOR_TEST_NO_SKIP", "") not in ("", "0")
 
 

@@ -8,19 +8,6 @@ import pytest
 from tests import ports
 from tests.integration.cluster import Cluster, running
 
-# aiokafka leaves its first connection open when it is cancelled while it asks for the brokers, as roles are
-# that stop while they connect. The garbage collector meets it in a later test, which shall not fail of it.
-_LEFT_OPEN = (
-    "ignore:Exception ignored in. <(function (_SelectorTransport|StreamWriter)|socket.socket)"
-    ":pytest.PytestUnraisableExceptionWarning"
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(_LEFT_OPEN))
-
 
 @pytest.fixture
 def free_port() -> int:
