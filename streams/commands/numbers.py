@@ -29,7 +29,8 @@ class Question(NamedTuple):
     windows: Sequence[str]
 
 
-def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
+def asked_of(settings: Settings, question: Question) -> tuple[int | None, Filters]:
+    """Return the instant, None for now, and what is wanted of it; names that do not exist end the command."""
     filters = Filters(
         levels=tuple(question.levels) or None,
         kpis=tuple(question.kpis) or None,
@@ -42,6 +43,11 @@ def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    return at_ms, filters
+
+
+def snapshot(settings: Settings, question: Question, *, as_json: bool) -> None:
+    at_ms, filters = asked_of(settings, question)
     taken = asyncio.run(_take(settings, at_ms, filters))
     if as_json:
         click.echo(json.dumps(taken.to_json_obj(), ensure_ascii=False))

@@ -21,7 +21,6 @@ from rich.table import Table
 from metrics.calendar import rfc3339
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.snapshot import Filters, PaneImage, Snapshotter
-from metrics.web.query import BadAsk, instant_ms
 from oracle.books import books_of
 from oracle.formulas import Own, own_answers
 from oracle.log import Log, Rules
@@ -30,9 +29,9 @@ from oracle.reference import reference_of
 from oracle.windows import Floor
 from streams.clock import SystemClock
 from streams.commands.frame import Failed
-from streams.commands.numbers import Question
+from streams.commands.numbers import Question, asked_of
 from streams.commands.state import stored
-from streams.settings import FloorSettings, Settings, catalogue_of, snapshot_config_of
+from streams.settings import FloorSettings, Settings, snapshot_config_of
 from streams.stores.base import StoreUnavailable
 from streams.verify import Comparison, Difference, both, compare, scope_of
 from streams.verify_log import LogTooShort, Partition, ReadReport, read_log
@@ -66,18 +65,7 @@ class Verdict:
 
 
 def verify(settings: Settings, question: Question, *, records_max: int, as_json: bool) -> None:
-    filters = Filters(
-        levels=tuple(question.levels) or None,
-        kpis=tuple(question.kpis) or None,
-        windows=tuple(question.windows) or None,
-    )
-    try:
-        at_ms = instant_ms(question.at) if question.at is not None else None
-        filters.check(catalogue_of(settings))
-    except BadAsk as error:
-        raise click.BadParameter(str(error), param_hint="--at") from None
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    at_ms, filters = asked_of(settings, question)
     shows = sys.stderr.isatty() and not as_json
     try:
         verdict = asyncio.run(_verify(settings, at_ms, filters, records_max, shows=shows))
