@@ -2,7 +2,8 @@
 
 A created or read record says whom the activity concerns. A change says only what changed, unless the channel
 is enriched with WhatId, WhoId and OwnerId: that is a patch of what is known of it. Only that something was
-done needs the record even so, for a kind of task that the settings leave out must not count by its changes.
+done needs the record even so where the settings leave a kind out, for such a one must not count by its
+changes, and the channel is not enriched with Type and TaskSubtype, which tell the kind.
 """
 
 import re
@@ -43,15 +44,32 @@ def activity(change: Change, source: Source) -> list[Outcome]:
     else:
         data |= _moved(change, source)
     outcomes = (_meeting if change.name == "Event" else _task)(change, data, source)
-    return outcomes if change.whole else _patch(change, outcomes, enriched=bool(whose))
+    return outcomes if change.whole else _patch(change, outcomes, source, enriched=bool(whose))
 
 
-def _patch(change: Change, outcomes: list[Outcome], *, enriched: bool) -> list[Outcome]:
+def _patch(change: Change, outcomes: list[Outcome], source: Source, *, enriched: bool) -> list[Outcome]:
     [event] = outcomes
     assert isinstance(event, Canonical), "a change gives one event"
-    if event.type.endswith(".completed") and not enriched:
-        return [change.thin(change.op, *sorted(change.values))]
+    if event.type.endswith(".completed"):
+        kind = _kind_beside(change, source)
+        if kind == "":
+            return [Skipped(SkipReason.NOT_WANTED)]
+        if not enriched or (kind is None and _leaves_out(source)):
+            return [change.thin(change.op, *sorted(change.values))]
     return [event] if event.data else [Skipped(SkipReason.PROPERTY)]
+
+
+def _kind_beside(change: Change, source: Source) -> str | None:
+    """Return the kind of a changed activity, "" for one that is left out, None where it is not told."""
+    told = {**(change.beside or {}), **change.values}
+    named = any(told.get(name) not in (None, "") for name in ("Type", "TaskSubtype"))
+    return _kind(replace(change, values=told), source) if named else None
+
+
+def _leaves_out(source: Source) -> bool:
+    """Say whether an activity of unknown kind may be of one that is left out; list e-mails are done when they
+    are made, so no change completes one."""
+    return any(not kind for word, kind in source.activity_kinds.items() if word != "ListEmail")
 
 
 def _moved(change: Change, source: Source) -> dict[str, object]:

@@ -34,7 +34,7 @@ _OPS: Final[dict[str, ThinOp]] = {
 _ROW_OPS: Final[dict[str, ThinOp]] = {
     "created": "create", "updated": "update", "deleted": "delete", "undeleted": "restore",
 }  # fmt: skip
-_OWNERS: Final = ("OwnerId", "WhatId", "WhoId", "AccountId")
+_BESIDE: Final = ("OwnerId", "WhatId", "WhoId", "AccountId", "Type", "TaskSubtype")
 
 
 def changes_of(body: object, source: Source) -> list[Outcome]:
@@ -167,11 +167,11 @@ def _at(payload: Object, name: str) -> object:
 
 
 def _beside(payload: Object, values: Values) -> Values | None:
-    """Return whose an activity is, where the channel tells it with every change. It does if the owner is
-    told and has not changed."""
+    """Return whose an activity is, and of what kind, where the channel tells it with every change. It does if
+    the owner is told and has not changed."""
     if "OwnerId" in values or not text_at(payload, "OwnerId"):
         return None
-    return {name: payload.get(name) for name in _OWNERS}
+    return {name: payload.get(name) for name in _BESIDE}
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -59,6 +59,38 @@ def test_task_done_is_told_by_the_record_unless_the_channel_says_whose_it_is() -
 
 
 ENRICHED: dict[str, Any] = {"OwnerId": OWNER, "WhatId": DEAL, "WhoId": None, "Subject": None}
+LEFT_OUT: dict[str, Any] = {"activity_kinds": {**VENDOR.activity_kinds, "Internal": "", "Demo": "demo"}}
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ({}, "fetched"),
+        ({"Type": None, "TaskSubtype": None}, "fetched"),
+        ({"Type": "Internal", "TaskSubtype": "Task"}, "left out"),
+        ({"Type": "Demo", "TaskSubtype": "Task"}, "counts"),
+        ({"Type": None, "TaskSubtype": "Call"}, "counts"),
+        ({"Type": None, "TaskSubtype": "ListEmail"}, "left out"),
+    ],
+)
+def test_task_done_of_a_kind_that_is_left_out_counts_by_no_change(told: Any, outcome: str) -> None:
+    header = {"changedFields": ["Status"]}
+    (found,) = task("UPDATE", header=header, Status="Completed", **ENRICHED, **told, **LEFT_OUT)
+    if outcome == "left out":
+        assert found == Skipped(SkipReason.NOT_WANTED)
+    elif outcome == "fetched":
+        assert isinstance(found, Thin)
+    else:
+        done = only([found])
+        assert (done.type, done.data) == ("sales.activity.completed", {"deal_id": DEAL, "rep_id": OWNER})
+
+
+def test_kind_that_changes_as_the_task_is_done_decides() -> None:
+    header = {"changedFields": ["Status", "Type"]}
+    values: dict[str, Any] = {**ENRICHED, "TaskSubtype": "Task", "Type": "Internal", "Status": "Completed"}
+    assert task("UPDATE", header=header, **values, **LEFT_OUT) == [Skipped(SkipReason.NOT_WANTED)]
+
+
 ACCOUNT, CONTACT, QUEUE = "0018d00000AbCdEAAV", "0038d00000AbCdEAAV", "00G8d000001AbCdEAM"
 
 
