@@ -61,7 +61,7 @@ def _patch(change: Change, outcomes: list[Outcome], source: Source, *, enriched:
 
 def _kind_beside(change: Change, source: Source) -> str | None:
     """Return the kind of a changed activity, "" for one that is left out, None where it is not told."""
-    told = {**(change.beside or {}), **change.values}
+    told = change.beside or change.values
     named = any(told.get(name) not in (None, "") for name in ("Type", "TaskSubtype"))
     return _kind(replace(change, values=told), source) if named else None
 
