@@ -75,6 +75,20 @@ def run_command(load: Load, **given: Any) -> None:
     _run(load, any_port=False, title="salesfloor", **given)
 
 
+@cli.command(**example("salesfloor simulate --kafka broker:9092\nsalesfloor simulate --rate 5"))
+@options(*SIMULATION)
+@with_settings
+def simulate(load: Load, **asked: Any) -> None:
+    """Write a made-up floor's events to a Kafka of your own, to try an installation.
+
+    Refused where the topics hold anything else: made-up deals never go among real ones.
+    """
+    from streams.commands import simulating
+    from streams.roles import Simulation
+
+    simulating.simulate(load(), Simulation(**asked))
+
+
 @cli.command(**example("salesfloor worker --kafka broker:9092 --redis redis://cache:6379/0"))
 @click.option("--port", "--worker-port", type=PORT, help="Port of the worker's own metrics (8402).")
 @click.option("--host", help="Address to listen on (127.0.0.1).")
@@ -341,7 +355,9 @@ def _run(
     from streams.roles import ALL_ROLES, Simulation
 
     if simulate and not embedded:
-        raise click.UsageError("--simulate writes made-up events among real ones; add --embedded")
+        raise click.UsageError(
+            "--simulate needs --embedded; `salesfloor simulate` writes to a Kafka of your own"
+        )
     if embedded and (load.kafka is not None or load.redis is not None):
         raise click.UsageError(
             "an embedded floor brings its own Kafka and Redis; leave out --kafka and --redis"

@@ -1,11 +1,14 @@
-"""Kafka settings in, the keyword arguments every aiokafka client takes out; and why brokers let nobody in.
+"""Kafka settings in, what every aiokafka client is opened with out; and why brokers let nobody in.
 
 aiokafka keeps to itself why it cannot connect. `why_not` tries once and names the setting to mend.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final, TypedDict
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -69,6 +72,24 @@ def ssl_context(kafka: KafkaSettings) -> SSLContext | None:
             "kafka.ssl_ca_file, kafka.ssl_cert_file and kafka.ssl_key_file"
         ) from None
     return context
+
+
+@asynccontextmanager
+async def topic_reader(kafka: KafkaSettings, *, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Open a consumer of no group that reads what is committed, from where it is told to and nowhere else."""
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka, client_id=client_id),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=kafka.fetch_wait_ms,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 # --- why not ------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from streams.admin import check_co_partitioning, describe_topics
 from streams.clock import Clock, SystemClock
 from streams.definition import shown_of
-from streams.kafka_client import client_options, meaning_of
+from streams.kafka_client import meaning_of, topic_reader
 from streams.logs import fields
 from streams.rules import FoldRules
 from streams.settings import Settings
@@ -339,19 +339,8 @@ class _KafkaReader:
 
 @asynccontextmanager
 async def _reader(settings: Settings) -> AsyncIterator[Reader]:
-    consumer = AIOKafkaConsumer(
-        **client_options(settings.kafka, client_id="salesfloor-rebuild"),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
-    )
-    await consumer.start()
-    try:
+    async with topic_reader(settings.kafka, client_id="salesfloor-rebuild") as consumer:
         yield _KafkaReader(consumer)
-    finally:
-        await consumer.stop()
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -26,7 +25,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.admin import check_co_partitioning, connected, describe_topics
 from streams.dead_letter import RECORD_BYTES_MAX
-from streams.kafka_client import client_options, meaning_of
+from streams.kafka_client import meaning_of, topic_reader
 from streams.logs import fields
 from streams.producer import connect
 from streams.rebuild import Progress, RebuildReport, rebuild
@@ -79,7 +78,7 @@ async def spread(
 
 
 async def _rewrite(settings: Settings, places: list[TopicPartition], tell: Callable[[int], None]) -> int:
-    async with _consumer(settings) as consumer:
+    async with topic_reader(settings.kafka, client_id="salesfloor-spread") as consumer:
         ends: Offsets = await consumer.end_offsets(places)
         begins: Offsets = await consumer.beginning_offsets(places)
         consumer.assign(places)
@@ -187,20 +186,3 @@ async def _configure(admin: Any, topic: str, configs: Mapping[str, str]) -> None
     for code, *_rest in answer.resources:
         if code:
             raise for_code(code)
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        **client_options(settings.kafka, client_id="salesfloor-spread"),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
-    )
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import TopicPartition
 
 from oracle.log import Log
-from streams.kafka_client import client_options
+from streams.kafka_client import topic_reader
 from streams.settings import Settings
 from streams.topics import COMPACTED
 
@@ -54,19 +54,8 @@ async def read_log(
 ) -> ReadReport:
     """Feed the log with every record before `until`. Raises `LogTooShort`, `KafkaError`."""
     wanted = {TopicPartition(*partition): end for partition, end in until.items() if end > 0}
-    consumer = AIOKafkaConsumer(
-        **client_options(settings.kafka, client_id="salesfloor-verify"),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=settings.kafka.fetch_wait_ms,
-    )
-    await consumer.start()
-    try:
+    async with topic_reader(settings.kafka, client_id="salesfloor-verify") as consumer:
         return await _Reading(consumer, log, wanted, progress).run(records_max)
-    finally:
-        await consumer.stop()
 
 
 class _Reading:

@@ -103,7 +103,7 @@ def embedded_ports(kafka: int | None, redis: int | None, *, any_port: bool) -> E
 
 async def _run(settings: Settings, plan: Plan, deadline: StopDeadline) -> None:
     stop = asyncio.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     overseeing = asyncio.create_task(deadline.begin_with(stop), name="stop deadline")
     console = Console()
     async with AsyncExitStack() as parts:
@@ -135,7 +135,7 @@ def _on_embedded(settings: Settings, running: Embedded) -> Settings:
     return Settings.model_validate({**whole, "kafka": kafka, "redis": redis})
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event) -> None:
     """Ctrl-C and SIGTERM end gently; another one, a second or more later, at once."""
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()

@@ -33,6 +33,7 @@ class Healthcheck(_Strict):
 class Service(_Strict):
     image: str
     build: str | None = None
+    profiles: list[str] = []
     command: list[str] = []
     environment: dict[str, str] = {}
     ports: list[str] = []
@@ -65,8 +66,13 @@ OURS = sorted(name for name, service in COMPOSE.services.items() if service.buil
 
 def test_the_stack_is_whole() -> None:
     expected = {"kafka", "redis", "worker", "metrics", "gateway", "prometheus", "alertmanager", "grafana"}
-    assert COMPOSE.services.keys() == expected
-    assert OURS == ["gateway", "metrics", "worker"]
+    assert {name for name, service in COMPOSE.services.items() if not service.profiles} == expected
+    assert OURS == ["gateway", "metrics", "simulator", "worker"]
+
+
+def test_made_up_events_come_only_where_they_are_asked_for() -> None:
+    assert [name for name, service in COMPOSE.services.items() if "simulate" in service.command] == ["simulator"]
+    assert COMPOSE.services["simulator"].profiles == ["demo"]
 
 
 @pytest.mark.parametrize("name", COMPOSE.services)

@@ -20,7 +20,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_all_promised_commands_are_there() -> None:
-    running = ["demo", "run", "worker", "metrics", "gateway"]
+    running = ["demo", "simulate", "run", "worker", "metrics", "gateway"]
     others = [
         "publish",
         "snapshot",
@@ -51,7 +51,7 @@ def test_help_shows_an_example_that_names_the_command(
         (["serve"], "No such command"),
         (["run", "--port", "1"], "No such option"),
         (["metrics", "--port", "70000"], "70000 is not in the range"),
-        (["run", "--simulate"], "add --embedded"),
+        (["run", "--simulate"], "needs --embedded"),
         (["run", "--kafka-port", "1"], "belong to --embedded"),
         (["demo", "--kafka", "broker:9092"], "leave out --kafka"),
         (["check", "--config", "nowhere.toml"], "nowhere.toml: no such file"),
