@@ -11,8 +11,8 @@ events on the embedded broker, each in a process of its own, one after the other
             but stored nowhere; without Faust
 (…) peers   other stream processors that happen to be installed, each in its own way (bench.peers)
 
-Ratios are of CPU time: they hold on a busy machine, where events per second do not. Of several runs the
-median is told, and how far the runs lie apart. What could not run is named, with the reason.
+Ratios are of CPU time, run by run: they hold on a busy machine, where events per second do not. Of several
+runs the median is told, the least and the most. What could not run is named, with the reason.
 """
 
 import argparse
@@ -20,17 +20,18 @@ import asyncio
 import json
 import logging
 import multiprocessing
+import os
 import queue
+import sys
 from collections.abc import Awaitable, Callable
-from statistics import median
 from typing import Any, Final
 
 import faust
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.console import Console
-from rich.table import Table
 
+from bench.figures import Answer, figures_of, table_of
 from bench.peers import PEERS
 from bench.stopwatch import Seconds, Stopwatch
 from streams.admin import ensure_topics
@@ -206,8 +207,6 @@ def _peer(name: str) -> Callable[[Settings, int], Awaitable[Seconds]]:
 
 
 WAYS |= {name: _peer(name) for name in PEERS}
-Answer = Seconds | str
-"""The time a way took, or why it could not run."""
 WITHIN_SECONDS: Final = 900.0
 
 
@@ -243,7 +242,7 @@ async def measured(way: str, overrides: dict[str, Any], events: int) -> Answer:
 async def main(events: int, *, runs: int, only: list[str], as_json: bool) -> None:
     ways = [way for way in WAYS if not only or any(part.lower() in way.lower() for part in only)]
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
-    for _ in range(runs):
+    for run in range(runs):
         # A broker and a Redis of its own for each run, so that every way finds its topics and state empty.
         async with embedded(0, 0) as parts:
             overrides = {
@@ -252,54 +251,30 @@ async def main(events: int, *, runs: int, only: list[str], as_json: bool) -> Non
                 "worker": {"port": 0},
             }
             await produce(load_settings(overrides=overrides), events)
-            for way in ways:
-                answers[way].append(await measured(way, overrides, events))
-    figures = {way: figures_of(each, events) for way, each in answers.items()}
+            # Another goes first each time: none always meets the warm or the tired machine.
+            for way in [*ways[run % len(ways) :], *ways[: run % len(ways)]]:
+                answer = await measured(way, overrides, events)
+                told = answer if isinstance(answer, str) else f"{answer.cpu:.1f} CPU s"
+                print(f"run {run + 1} of {runs}: {way}: {told}", file=sys.stderr)
+                answers[way].append(answer)
+    show(answers, events, runs=runs, as_json=as_json)
+
+
+def show(answers: dict[str, list[Answer]], events: int, *, runs: int, as_json: bool) -> None:
+    against, size = (Way.RAW, Way.OURS), len(event(1234))
+    figures = figures_of(answers, events, against)
     if as_json:
-        print(
-            json.dumps({"events": events, "bytes": len(event(1234)), "runs": runs, "ways": figures}, indent=2)
-        )
-    else:
-        show(events, figures)
-
-
-Figures = dict[str, float | str]
-
-
-def figures_of(answers: list[Answer], events: int) -> Figures:
-    times = [each for each in answers if isinstance(each, Seconds)]
-    if not times:
-        return {"could_not_run": str(answers[0])}
-    cpu = [each.cpu for each in times]
-    return {
-        "events_per_second": events / median(each.wall for each in times),
-        "events_per_cpu_second": events / median(cpu),
-        "user_cpu_seconds_per_million": median(each.user for each in times) / events * 1e6,
-        "spread": (max(cpu) - min(cpu)) / median(cpu),
-    }
-
-
-def show(events: int, figures: dict[str, Figures]) -> None:
-    table = Table(
-        title=f"{events:,} deal events of {len(event(1234))} bytes, one process, {len(SOURCES)} topics"
+        ways = {
+            way: {"could_not_run": each} if isinstance(each, str) else each.as_json()
+            for way, each in figures.items()
+        }
+        told = {"events": events, "bytes": size, "runs": runs, "load": os.getloadavg()[0], "ways": ways}
+        print(json.dumps(told, indent=2))
+        return
+    what = f"{events:,} deal events of {size} bytes, one process, {len(SOURCES)} topics"
+    Console(width=None if sys.stdout.isatty() else 170).print(
+        table_of(f"{what}; median (min–max) of {runs}", figures, against)
     )
-    for heading in ("way", "events/s", "events per CPU s", "user s per million", "spread", "of raw aiokafka"):
-        table.add_column(heading, justify="left" if heading == "way" else "right")
-    raw_rate = figures.get(Way.RAW, {}).get("events_per_cpu_second")
-    for way, each in figures.items():
-        if "could_not_run" in each:
-            table.add_row(way, f"could not run: {each['could_not_run']}")
-            continue
-        rate = float(each["events_per_cpu_second"])
-        table.add_row(
-            way,
-            f"{each['events_per_second']:,.0f}",
-            f"{rate:,.0f}",
-            f"{each['user_cpu_seconds_per_million']:.1f}",
-            f"{each['spread']:.0%}",
-            f"{rate / float(raw_rate):.3f}" if raw_rate is not None else "",
-        )
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """The same log through other stream processors, each summing amounts in its own idiomatic way: `bench fold`.
 
 Comes in: the address of the broker and the number of events in the topic. Goes out: the time from the first
-event to the last, of Quix Streams and Bytewax also their start. A library that is not there raises
-ImportError, which `bench fold` prints. `pip install bytewax quixstreams confluent-kafka`. What each does:
+event to the last, of Quix Streams, Bytewax and one line of Kafka Streams also their start. A library that is
+not there raises ImportError, which `bench fold` prints. `pip install bytewax quixstreams confluent-kafka`.
 
     raw confluent-kafka    consume in batches, decode: what librdkafka lets Python read
     Faust tumbling table   `table[rep] += amount` in windows of an hour, its changelog in Kafka
     Faust hopping table    the same in windows of an hour every twelve minutes: five writes an event
     Quix Streams           tumbling window of an hour per key, sum, its state in RocksDB and a changelog
     Bytewax                tumbling window of an hour per rep, sum, in memory only, nothing recovered
+    Kafka Streams          the same in RocksDB and a changelog, from the first event on: bench.streams_peer;
+                           by the record's key as Quix Streams does, or by rep through a repartition topic
 """
 
 import asyncio
@@ -22,6 +24,7 @@ import faust
 import msgspec
 
 from bench.stopwatch import Seconds, Stopwatch
+from bench.streams_peer import kafka_streams
 from streams.topics import DEALS
 
 _HOUR_SECONDS = 3600.0
@@ -159,5 +162,8 @@ PEERS: dict[str, Callable[[str, int, int], Awaitable[Seconds]]] = {
     "Faust hopping table": _faust_table(_HOPS),
     "Quix Streams": quix,
     "Bytewax": bytewax,
+    "Kafka Streams by key": kafka_streams("key"),
+    "Kafka Streams by rep": kafka_streams("rep"),
+    "Kafka Streams by rep, JVM's start counted": kafka_streams("rep", timed="whole"),
 }
 """Name -> what runs it: broker, number of partitions, number of events."""
