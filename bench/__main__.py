@@ -3,7 +3,18 @@
 import runpy
 import sys
 
-BENCHES = ("backlog", "backtest", "fold", "freshness", "gateway", "hot_path", "restart", "snapshot", "wall")
+BENCHES = (
+    "backlog",
+    "backtest",
+    "fold",
+    "freshness",
+    "gateway",
+    "hot_path",
+    "restart",
+    "scaling",
+    "snapshot",
+    "wall",
+)
 
 
 def main() -> None:
