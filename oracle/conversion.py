@@ -1,4 +1,4 @@
-"""The alert's raw material the slow way: closed deals and an instant in, counts, baselines and CUSUM out.
+"""The alert's raw material the slow way: what counts and an instant in, counts, baselines and CUSUM out.
 
 Written from the sentences that define them; shares no line with the product. Local times are naive
 datetimes of the floor's clock.
@@ -9,18 +9,55 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from oracle.books import Books
+from oracle.levels import Placed, key_of
 from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 MIDNIGHT = datetime.min.time()
+NEWEST = 500
+"""So many of the newest outcomes go through the CUSUM."""
+HORIZON_MS = 30 * 24 * 3_600_000
+FUNNELS = ("deal_win", "lead_conversion", "conversation_to_demo")
 
 
 @dataclass(frozen=True)
-class Closing:
-    """One outcome: a trial that ended, and whether it was won."""
+class Outcome:
+    """What was known at one instant of one trial: that it ended, that it succeeded, mostly both."""
 
     time_ms: int
     team: str
     won: bool
+    tried: bool = True
+
+
+def outcomes_of(funnel: str, books: Books) -> list[Outcome]:
+    """Return everything a funnel counts, each for the team it belonged to at its time."""
+    found: list[Outcome] = []
+
+    def add(member: Placed, time_ms: int | None, *, won: bool, tried: bool = True) -> None:
+        if time_ms is not None:
+            team = key_of(member, "team", time_ms, books.customers.roster)
+            found.append(Outcome(time_ms, team, won, tried))
+
+    if funnel == "deal_win":
+        for deal in books.deals:
+            if deal.status != "open":
+                add(deal, deal.closed_ms, won=deal.status == "won")
+    elif funnel == "lead_conversion":
+        for lead in books.leads:
+            if lead.created_ms is None:
+                continue
+            in_time = lead.converted_ms is not None and lead.converted_ms <= lead.created_ms + HORIZON_MS
+            add(lead, lead.converted_ms if in_time else lead.created_ms + HORIZON_MS, won=in_time)
+    else:
+        for each in books.activities:
+            if each.kind == "demo":
+                add(each, each.booked_ms, won=True, tried=False)
+            elif (each.kind == "call" and each.outcome == "connected") or (
+                each.kind == "meeting" and each.took_place
+            ):
+                add(each, each.completed_ms, won=False)
+    return found
 
 
 def works(day: date, floor: Floor) -> bool:
@@ -64,25 +101,41 @@ def baseline(as_of_ms: int, days: int, floor: Floor) -> list[Span]:
     return found
 
 
-def tally(closings: Iterable[Closing], spans: Sequence[Span], team: str | None) -> tuple[int, int]:
-    """Return successes and trials; a closing counts once, however many spans hold it."""
+def tally(outcomes: Iterable[Outcome], spans: Sequence[Span], team: str | None) -> tuple[int, int]:
+    """Return successes and trials; an outcome counts once, however many spans hold it."""
     held = [
-        closing
-        for closing in closings
-        if team in (None, closing.team) and any(span.holds(closing.time_ms) for span in spans)
+        each
+        for each in outcomes
+        if team in (None, each.team) and any(span.holds(each.time_ms) for span in spans)
     ]
-    return sum(closing.won for closing in held), len(held)
+    return sum(each.won for each in held), sum(each.tried for each in held)
 
 
-def cusum(closings: Iterable[Closing], team: str | None, rate: float) -> float:
+def cusum(outcomes: Iterable[Outcome], team: str | None, rate: float) -> float:
     """Return the height after all outcomes; those of one instant are one step."""
     fallen, height = 0.6 * rate, 0.0
-    own = [closing for closing in closings if team in (None, closing.team)]
-    for time_ms in sorted({closing.time_ms for closing in own}):
-        step = sum(
-            math.log(fallen / rate) if closing.won else math.log((1 - fallen) / (1 - rate))
-            for closing in own
-            if closing.time_ms == time_ms
-        )
-        height = max(0.0, height + step)
+    steps: dict[int, float] = {}
+    for each in outcomes:
+        if team in (None, each.team):
+            step = math.log(fallen / rate) if each.won else 0.0
+            step += (each.tried - each.won) * math.log((1 - fallen) / (1 - rate))
+            steps[each.time_ms] = steps.get(each.time_ms, 0.0) + step
+    for time_ms in sorted(steps):
+        height = max(0.0, height + steps[time_ms])
     return height
+
+
+def newest(outcomes: Iterable[Outcome], team: str | None) -> list[Outcome]:
+    """Return the newest outcomes: all of an instant, as long as fewer than `NEWEST` are later than it."""
+    by_time: dict[int, list[Outcome]] = {}
+    for each in outcomes:
+        if team in (None, each.team):
+            by_time.setdefault(each.time_ms, []).append(each)
+    kept: list[Outcome] = []
+    later = 0
+    for time_ms in sorted(by_time, reverse=True):
+        if later >= NEWEST:
+            break
+        kept += by_time[time_ms]
+        later += max(sum(each.tried for each in by_time[time_ms]), sum(each.won for each in by_time[time_ms]))
+    return kept

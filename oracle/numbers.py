@@ -196,12 +196,15 @@ NOTHING = numbers_by_key(Books(), "floor", NEVER)[""]
 
 
 def people_answers(
-    books: Books, as_of_ms: int, floor: Floor, windows: Sequence[str], levels: Sequence[str]
+    books: Books,
+    as_of_ms: int,
+    floor: Floor,
+    pairs: Mapping[str, tuple[WindowPair, WindowPair]],
+    levels: Sequence[str],
 ) -> dict[Sample, Answer]:
     """Return what looks at the roster, at business days, or at another window than the one asked for."""
     result: dict[Sample, Answer] = {}
     last_90_days = window_pair("90d", as_of_ms, floor).now
-    pairs = {w: (window_pair(w, as_of_ms, floor), pair_a_year_before(w, as_of_ms, floor)) for w in windows}
     presence = Presence(books.known, floor)
     now_open = open_deals(books.deals, as_of_ms)
     for level in levels:
@@ -250,19 +253,24 @@ def answers(
     *,
     windows: Sequence[str] = WINDOWS,
     levels: Sequence[str] = LEVELS,
+    spans: Mapping[str, Span] = {},
 ) -> dict[Sample, Answer]:
-    """Return every KPI of these windows, with its previous twin, at these levels."""
+    """Return every KPI of these windows, with its previous twin, at these levels; and of further spans, by
+    names of their own, of which nothing is said of the time before or a year before."""
     keys = {
         level: list({*split(books, level), *(keys_of(books.customers, level) if level != "stage" else ())})
         for level in levels
     }
     flowing = [level for level in levels if level != "stage"]
     pairs = {window: window_pair(window, as_of_ms, floor) for window in windows}
+    pairs |= {name: WindowPair(span, NEVER) for name, span in spans.items()}
+    years = {window: pair_a_year_before(window, as_of_ms, floor) for window in windows}
     result = _window_answers(books, pairs, {level: keys[level] for level in flowing})
     if "stage" in levels:
         result |= _stage_answers(books, pairs)
     result |= _present_answers(books, as_of_ms, floor, keys)
-    result |= people_answers(books, as_of_ms, floor, windows, flowing)
+    with_years = {name: (pair, years.get(name, WindowPair(NEVER, NEVER))) for name, pair in pairs.items()}
+    result |= people_answers(books, as_of_ms, floor, with_years, flowing)
     return {sample: answer for sample, answer in result.items() if is_told(sample.kpi, sample.level)}
 
 
@@ -322,7 +330,7 @@ def _present_answers(
     books: Books, as_of_ms: int, floor: Floor, keys: Mapping[str, Sequence[str]]
 ) -> dict[Sample, Answer]:
     result: dict[Sample, Answer] = {}
-    still_open = [_valued(deal, books.known, as_of_ms, floor) for deal in open_deals(books.deals, as_of_ms)]
+    still_open = [valued(deal, books.known, as_of_ms, floor) for deal in open_deals(books.deals, as_of_ms)]
     for level in keys:
         parts = split_now(still_open, level, as_of_ms, books.customers.roster)
         present = present_numbers(books.customers, level, as_of_ms) if level != "stage" else {}
@@ -334,7 +342,7 @@ def _present_answers(
     return result
 
 
-def _valued(deal: Deal, known: Reference, as_of_ms: int, floor: Floor) -> Deal:
+def valued(deal: Deal, known: Reference, as_of_ms: int, floor: Floor) -> Deal:
     """Value what is open as a balance is: at the rate that is valid at the instant."""
     rate = known.rate(deal.currency or floor.currency, as_of_ms - 1, floor) or Fraction(0)
     return replace(deal, amount=deal.own_amount * rate)

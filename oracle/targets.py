@@ -4,21 +4,26 @@ Written from the sentences that define them; shares no line and no constant with
 walked day by day, and of every day the share that lies before the instant is taken.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 from oracle import periods
 from oracle.joins import local_midnight
 from oracle.levels import NOBODY, key_of
-from oracle.numbers import Books, Deal, numbers_by_key, open_deals, within
+from oracle.numbers import Answer, Books, Deal, Sample, answers, numbers_by_key, open_deals, valued, within
 from oracle.periods import later
+from oracle.reference import Reference
 from oracle.windows import WEEKDAYS, Floor, Span, instant_of, local_of
 
 SUMS = frozenset(("revenue", "deals_won", "deals_lost", "deals_created", "calls", "activities", "talk_time"))
-"""KPIs that add up over days, and so can be paced."""
+"""Some of the KPIs that add up over days, and so can be paced."""
 NOW = frozenset(("open_deals", "pipeline_value"))
+AVERAGES = frozenset(("reps_on_roster",))
+"""They are 0 of nothing and add up over no days."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Goal:
     key: str
     period: str
     value: Fraction
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,72 @@ class Custom:
 
 
 Figures = dict[str, Fraction]
+Known = Mapping[Sample, Answer]
+
+
+def goals_of(given: Iterable[Goal], records: Iterable[Mapping[str, object]]) -> list[Goal]:
+    """Return the targets of the settings and of the records; a record for the same replaces one of them, and
+    one without a value withdraws it."""
+    found = {(goal.kpi, goal.level, goal.key, goal.period): goal for goal in given}
+    for record in records:
+        if record["form"] != "target.set":
+            continue
+        kpi, level, key, period, currency = (
+            str(record.get(name) or "") for name in ("kpi", "level", "key", "period", "currency")
+        )
+        place = kpi, level or "floor", key, period
+        if isinstance(record["value"], Decimal):
+            found[place] = Goal(*place, Fraction(record["value"]), currency)
+        else:
+            found.pop(place, None)
+    return list(found.values())
+
+
+def first_days(known: Reference) -> dict[str, date]:
+    """Return each rep's first day, of those who have not always been there."""
+    firsts: dict[str, list[date | None]] = {}
+    for entry in known.roster:
+        firsts.setdefault(entry.rep, []).append(entry.first)
+    return {
+        rep: min(days) for rep, own in firsts.items() if len(days := [day for day in own if day]) == len(own)
+    }
+
+
+def span_of(goal: Goal, floor: Floor, custom: Custom) -> Span:
+    days = days_of(goal.period, floor, custom)
+    return Span(
+        instant_of(local_midnight(days[0]), floor),
+        instant_of(local_midnight(days[-1] + timedelta(days=1)), floor),
+    )
+
+
+def in_money_of(goal: Goal, known: Reference, floor: Floor, custom: Custom) -> Goal | None:
+    """Return the goal in the reporting currency, at the rate of its first day; None without one."""
+    if not goal.currency:
+        return goal
+    rate = known.rate(goal.currency, span_of(goal, floor, custom).start_ms, floor)
+    return None if rate is None else replace(goal, value=goal.value * rate)
+
+
+@cache
+def _of_an_empty_floor() -> Mapping[str, tuple[Fraction | None, bool]]:
+    """Return each KPI where nothing ever happened, and whether it tells what is so now."""
+    found = answers(Books(), 90 * 86_400_000, Floor(), windows=("24h",), levels=("floor", "team"))
+    return {sample.kpi: (answer.value, not sample.window) for sample, answer in found.items()}
+
+
+def adds_up(kpi: str) -> bool:
+    """Say whether the KPI adds up over days, and so can be paced: it is 0, and not unknown, of nothing."""
+    of_nothing, is_now = _of_an_empty_floor().get(kpi, (None, False))
+    return of_nothing == 0 and not is_now and kpi not in AVERAGES
+
+
+def of_nothing(kpi: str) -> Fraction | None:
+    return _of_an_empty_floor().get(kpi, (None, False))[0]
+
+
+def has_opinion(kpi: str) -> bool:
+    return kpi in _of_an_empty_floor()
 
 
 def days_of(period: str, floor: Floor, custom: Custom) -> list[date]:
@@ -89,14 +161,24 @@ def _due(deals: Sequence[Deal], days: Sequence[date], floor: Floor) -> list[Deal
     ]
 
 
-def _own(goal: Goal, deals: Sequence[Deal]) -> list[Deal]:
-    return [deal for deal in deals if goal.level == "floor" or key_of(deal, goal.level) == goal.key]
+def _own_open(goal: Goal, books: Books, as_of_ms: int, floor: Floor) -> list[Deal]:
+    """Return what is open, at the rate of the instant, where its rep is then."""
+    roster = books.customers.roster
+    return [
+        valued(deal, books.known, as_of_ms, floor)
+        for deal in open_deals(books.deals, as_of_ms)
+        if goal.level == "floor" or key_of(deal, goal.level, as_of_ms - 1, roster) == goal.key
+    ]
 
 
-def _actual(goal: Goal, books: Books, span: Span) -> Fraction | None:
+def _actual(goal: Goal, books: Books, span: Span, floor: Floor, known: Known | None) -> Fraction | None:
     assert goal.key != NOBODY
+    if known is not None:
+        now = goal.kpi in _of_an_empty_floor() and _of_an_empty_floor()[goal.kpi][1]
+        answer = known.get(Sample(goal.kpi, goal.level, goal.key, "" if now else goal.period))
+        return of_nothing(goal.kpi) if answer is None else answer.value
     if goal.kpi in NOW:
-        mine = _own(goal, open_deals(books.deals, span.end_ms))
+        mine = _own_open(goal, books, span.end_ms, floor)
         return Fraction(len(mine)) if goal.kpi == "open_deals" else _sum(mine)
     numbers = numbers_by_key(within(books, span), goal.level, span).get(goal.key)
     if numbers is None:
@@ -108,22 +190,25 @@ def _sum(deals: Sequence[Deal]) -> Fraction:
     return sum((deal.amount for deal in deals), Fraction(0))
 
 
-def figures(goal: Goal, books: Books, as_of_ms: int, floor: Floor, custom: Custom) -> Figures | None:
-    """Return every figure that has a value; None while the period does not run."""
-    days = days_of(goal.period, floor, custom)
-    start_ms = instant_of(local_midnight(days[0]), floor)
-    end_ms = instant_of(local_midnight(days[-1] + timedelta(days=1)), floor)
-    if not start_ms <= as_of_ms < end_ms:
+def figures(
+    goal: Goal, books: Books, as_of_ms: int, floor: Floor, custom: Custom, known: Known | None = None
+) -> Figures | None:
+    """Return every figure that has a value; None while the period does not run.
+
+    `known` answers by the goal's period as a window, if it is given; else the books are asked.
+    """
+    days, span = days_of(goal.period, floor, custom), span_of(goal, floor, custom)
+    if not span.holds(as_of_ms):
         return None
-    actual = _actual(goal, books, Span(start_ms, as_of_ms))
+    actual = _actual(goal, books, Span(span.start_ms, as_of_ms), floor, known)
     found = {"quota": goal.value}
     if actual is None:
         return found
     found |= {"quota_actual": actual, "quota_attainment": actual / goal.value}
-    if goal.kpi in SUMS:
+    if adds_up(goal.kpi):
         found |= _paced(goal, actual, days, as_of_ms, floor, custom)
     if goal.kpi == "revenue":
-        still_open = _own(goal, open_deals(books.deals, as_of_ms))
+        still_open = _own_open(goal, books, as_of_ms, floor)
         due = _due(still_open, days, floor)
         found["forecast_weighted"] = actual + sum((d.amount * d.probability for d in due), Fraction(0))
         found["forecast_commit"] = actual + _sum([d for d in due if d.probability >= custom.commit])

@@ -17,7 +17,7 @@ from oracle.numbers import ERROR_OF_QUANTILE, Answer, Sample
 _NAMED: Final[Mapping[tuple[str, float | None], str]] = {("sales_cycle", None): "sales_cycle_mean"}
 """What the oracle calls by the KPI's name alone, the catalogue lists as a KPI of its own."""
 _ERRORS: Final = frozenset(ERROR_OF_QUANTILE.values())
-_LOOK_ELSEWHERE: Final = frozenset(
+LOOK_ELSEWHERE: Final = frozenset(
     (
         "average_deal_size_growth", "pipeline_velocity", "clv", "deals_per_customer_year",
         "customer_lifetime_years", "win_rate_cohort_age",
@@ -65,6 +65,14 @@ class Comparison:
     not_told: Counter[str] = field(default_factory=Counter)
     """Why -> how many numbers could not be compared."""
 
+    def add(
+        self, place: Place, told: float | None, exact: Fraction | None, slack: Fraction | None = None
+    ) -> None:
+        """Compare one number with the recomputed one, which it may be off from by so much."""
+        self.by_kpi[place.kpi] += 1
+        if not _equal(place, told, exact, slack):
+            self.differences.append(Difference(place, told, None if exact is None else float(exact)))
+
     @property
     def compared(self) -> int:
         return self.by_kpi.total()
@@ -108,12 +116,10 @@ def compare(snapshot: KpiSnapshot, answers: Mapping[Sample, Answer], scope: Scop
             found.not_told[why_not] += 1
             continue
         value, exact = told.get(place), expected.get(place)
-        if place.kpi in _LOOK_ELSEWHERE and value is None and exact is not None:
+        if place.kpi in LOOK_ELSEWHERE and value is None and exact is not None:
             found.not_told["absent where panes no longer tell another window"] += 1
             continue
-        found.by_kpi[place.kpi] += 1
-        if not _equal(place, value, exact, errors.get(place)):
-            found.differences.append(Difference(place, value, None if exact is None else float(exact)))
+        found.add(place, value, exact, errors.get(place))
     return found
 
 

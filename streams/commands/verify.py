@@ -11,6 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from fractions import Fraction
 from typing import Final
 
 import click
@@ -25,16 +27,20 @@ from oracle.books import books_of
 from oracle.formulas import Own, own_answers
 from oracle.log import Log, Rules
 from oracle.numbers import answers
-from oracle.reference import reference_of
-from oracle.windows import Floor
+from oracle.reference import Reference, reference_of
+from oracle.targets import Custom, Goal, first_days, goals_of
+from oracle.windows import Floor, Span, instant_of
 from streams.clock import SystemClock
 from streams.commands.frame import Failed
 from streams.commands.numbers import Question, asked_of
 from streams.commands.state import stored
-from streams.settings import FloorSettings, Settings, snapshot_config_of
+from streams.settings import FloorSettings, Settings, beside_rules_of, snapshot_config_of
 from streams.stores.base import StoreUnavailable
 from streams.verify import Comparison, Difference, both, compare, scope_of
+from streams.verify_beside import Expected, Told, told_beside
+from streams.verify_counts import compare_counts
 from streams.verify_log import LogTooShort, Partition, ReadReport, read_log
+from streams.verify_standings import compare_standings
 
 DIFFERENT: Final = 1
 _DAY_MS: Final = 86_400_000
@@ -93,19 +99,25 @@ async def _verify(
         at_ms = now_ms if under.clock == "wall" or newest_ms is None else newest_ms + 1
     config = replace(snapshot_config_of(under), keys_per_level_max=sys.maxsize)
     snapshot = Snapshotter(config).take_kpis(image, at_ms, filters=filters, strict=True, now_ms=now_ms)
+    beside = told_beside(image, at_ms, config, beside_rules_of(under), filters)
     log = Log(rules_of(under, now_ms))
     read = await read_log(
         under, log, cut_of(image), records_max=records_max, progress=_progress if shows else _silent
     )
     if shows:
         click.echo("\rrecomputing …" + " " * 40, err=True)
-    return Verdict(snapshot, read, log, judged(snapshot, log, under, read.whole_since_ms))
+    return Verdict(snapshot, read, log, judged(snapshot, log, under, read.whole_since_ms, beside))
 
 
 def judged(
-    snapshot: KpiSnapshot, log: Log, settings: Settings, whole_since_ms: int | None = None
+    snapshot: KpiSnapshot,
+    log: Log,
+    settings: Settings,
+    whole_since_ms: int | None = None,
+    beside: Told | None = None,
 ) -> Comparison:
-    """Hold a snapshot against what the log's records give; a record that may count or not may do either."""
+    """Hold a snapshot, and what is told beside it, against what the log's records give; a record that may
+    count or not may do either."""
     scope = scope_of(snapshot, whole_since_ms)
 
     def compared(*, with_doubtful: bool) -> Comparison:
@@ -118,7 +130,23 @@ def judged(
         found = answers(books, snapshot.as_of_ms, floor, windows=windows, levels=levels)
         own = [Own(kpi.name, kpi.formula, kpi.levels, kpi.quantiles) for kpi in settings.kpis]
         of_own, only_now = own_answers(own, found, windows)
-        return compare(snapshot, found | of_own, replace(scope, only_now=frozenset(only_now)))
+        comparison = compare(snapshot, found | of_own, replace(scope, only_now=frozenset(only_now)))
+        if beside is not None:
+            goals = goals_of(goals_in(settings), records)
+            expected = Expected(
+                books,
+                floor,
+                custom_of(settings, known),
+                goals,
+                {
+                    each.name: Span(*(instant_in(at, floor) for at in (each.start, each.end)))
+                    for each in settings.contests
+                },
+                whole_since_ms,
+            )
+            compare_standings(beside, expected, comparison)
+            compare_counts(beside, expected, comparison)
+        return comparison
 
     first = compared(with_doubtful=True)
     if not first.differences or not log.doubtful:
@@ -140,6 +168,32 @@ def rules_of(settings: Settings, now_ms: int) -> Rules:
         retention_ms=settings.worker.retention_days * _DAY_MS,
         activity_horizon_ms=settings.worker.activity_horizon_days * _DAY_MS,
         event_clock=settings.clock == "event",
+    )
+
+
+def instant_in(said: date, floor: Floor) -> int:
+    """Return the instant of a day's local midnight, or of a time, which is local unless it says its zone."""
+    if not isinstance(said, datetime):
+        return instant_of(datetime.combine(said, time()), floor)
+    return instant_of(said, floor) if said.tzinfo is None else round(said.timestamp() * 1000)
+
+
+def goals_in(settings: Settings) -> list[Goal]:
+    return [
+        Goal(each.kpi, each.level, each.key, each.period, Fraction(each.value), each.currency or "")
+        for each in settings.targets
+    ]
+
+
+def custom_of(settings: Settings, known: Reference) -> Custom:
+    pacing = settings.pacing
+    return Custom(
+        weekday_weights={str(day): str(weight) for day, weight in pacing.weekday_weights.items()},
+        ramp_months=pacing.ramp_months,
+        commit=Fraction(str(pacing.commit_probability)),
+        best_case=Fraction(str(pacing.best_case_probability)),
+        year_named_by=pacing.fiscal_year_named_by,
+        began=first_days(known),
     )
 
 
@@ -191,8 +245,11 @@ def _print(verdict: Verdict) -> None:
         console.print(_table(group, differences))
         if len(differences) > _SHOWN_PER_GROUP:
             console.print(f"  and {len(differences) - _SHOWN_PER_GROUP:,} more", highlight=False)
-        command = _asking(differences[0], verdict)
-        console.print(f"  the records behind it: {command}", highlight=False, soft_wrap=True, markup=False)
+        if any(series.kpi.name == differences[0].place.kpi for series in verdict.snapshot.series):
+            command = _asking(differences[0], verdict)
+            console.print(
+                f"  the records behind it: {command}", highlight=False, soft_wrap=True, markup=False
+            )
     counts = ", ".join(f"{count:,} {fate}" for fate, count in sorted(verdict.log.counts.items()))
     console.print(f"{read.records:,} records read: {counts or 'none'}", highlight=False)
     if read.removed:

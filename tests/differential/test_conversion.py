@@ -16,7 +16,7 @@ from metrics.panes import Cell
 from metrics.places import Places
 from metrics.reference import RosterSpell
 from metrics.roster import Roster
-from oracle.conversion import Closing, baseline, cusum, tally, trailing
+from oracle.conversion import Outcome, baseline, cusum, tally, trailing
 from oracle.windows import Floor, Span
 from tests.panes import FakeReader, Row
 
@@ -35,7 +35,7 @@ floors = st.builds(
 )  # fmt: skip
 instants = st.integers(-8 * 24, 8 * 24).map(lambda hours: AROUND_MS + hours * HOUR_MS)
 closing = st.builds(
-    Closing,
+    Outcome,
     time_ms=st.integers(-45 * 24 * 4, 8 * 24 * 4).map(lambda quarter: AROUND_MS + quarter * HOUR_MS // 4),
     team=st.sampled_from(["red", "blue"]),
     won=st.booleans(),
@@ -48,7 +48,7 @@ def calendar_of(floor: Floor) -> Calendar:
 
 
 def report_of(
-    found: list[Closing],
+    found: list[Outcome],
     as_of_ms: int,
     floor: Floor,
     roster: Sequence[RosterSpell] = (),
@@ -71,8 +71,8 @@ def report_of(
 
 
 def test_made_up_teams_hide_no_team_that_is_on_the_roster_now() -> None:
-    busy = [Closing(AROUND_MS - HOUR_MS, f"made up {number}", True) for number in range(5)] * 3
-    found = [*busy, *(Closing(AROUND_MS - HOUR_MS, team, True) for team in ("north", "former"))]
+    busy = [Outcome(AROUND_MS - HOUR_MS, f"made up {number}", True) for number in range(5)] * 3
+    found = [*busy, *(Outcome(AROUND_MS - HOUR_MS, team, True) for team in ("north", "former"))]
     spells = [
         RosterSpell("ann", None, "north"),
         RosterSpell("bob", None, "former", active_to=date(2026, 3, 1)),
@@ -83,7 +83,7 @@ def test_made_up_teams_hide_no_team_that_is_on_the_roster_now() -> None:
 
 
 @given(closings, instants, floors)
-def test_counts_and_baselines_agree(found: list[Closing], as_of_ms: int, floor: Floor) -> None:
+def test_counts_and_baselines_agree(found: list[Outcome], as_of_ms: int, floor: Floor) -> None:
     report = report_of(found, as_of_ms, floor)
     assert "gone" not in report.teams
     for counts in report.counts:
@@ -96,7 +96,7 @@ def test_counts_and_baselines_agree(found: list[Closing], as_of_ms: int, floor: 
 
 @given(st.lists(closing, min_size=60, max_size=150), instants)
 def test_the_cusum_agrees_with_the_recursion_over_the_weeks_it_is_compared_with(
-    found: list[Closing], as_of_ms: int
+    found: list[Outcome], as_of_ms: int
 ) -> None:
     floor = Floor()
     report = report_of(found, as_of_ms, floor)
@@ -116,7 +116,7 @@ def test_a_week_of_five_days_without_holidays_is_compared_with_the_four_weeks_be
     floor, wednesday_ms = Floor(), 1_774_440_000_000  # 2026-03-25T12:00Z
     week_ms = 7 * 24 * HOUR_MS
     assert trailing(wednesday_ms, 5, floor) == wednesday_ms - week_ms
-    found = [Closing(wednesday_ms - age * week_ms - 1, "red", age % 2 == 0) for age in range(6)]
+    found = [Outcome(wednesday_ms - age * week_ms - 1, "red", age % 2 == 0) for age in range(6)]
     (one, five) = report_of(found, wednesday_ms, floor).counts
     assert (five.trials[0], five.base_trials[0], five.base_successes[0]) == (1, 4, 2)
     assert (one.trials[0], one.base_trials[0], one.base_successes[0]) == (1, 4, 2)
@@ -140,8 +140,8 @@ def test_a_lead_without_an_outcome_yet_is_no_trial() -> None:
 
 def test_only_the_newest_outcomes_go_through_the_cusum() -> None:
     floor, as_of_ms = Floor(), 1_774_440_000_000
-    old = [Closing(as_of_ms - 20 * 24 * HOUR_MS - n, "red", n >= 100 and n % 3 != 0) for n in range(400)]
-    new = [Closing(as_of_ms - 500 + n, "red", n % 3 == 0) for n in range(500)]
+    old = [Outcome(as_of_ms - 20 * 24 * HOUR_MS - n, "red", n >= 100 and n % 3 != 0) for n in range(400)]
+    new = [Outcome(as_of_ms - 500 + n, "red", n % 3 == 0) for n in range(500)]
     report = report_of([*old, *new], as_of_ms, floor)
     assert report.base_rate["deal_win"][0] == 0.5
     assert report.cusum["deal_win"][0] == pytest.approx(cusum(new, None, 0.5))
