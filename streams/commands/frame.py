@@ -30,6 +30,16 @@ class Failed(click.ClickException):
     exit_code = FAILED
 
 
+def kafka_away(bootstrap: str, error: BaseException) -> Failed:
+    """Return what to raise when no broker at these addresses answers."""
+    from streams.kafka_client import meaning_of
+
+    return Failed(
+        f"Kafka at {bootstrap} does not answer ({meaning_of(error)}); start it, or name another with "
+        "--kafka HOST:PORT"
+    )
+
+
 class _Debug:
     wanted = False
 

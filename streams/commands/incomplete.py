@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from streams.commands.frame import Failed
+from streams.commands.frame import kafka_away
 from streams.gateway.incomplete import Key
 from streams.gateway.incomplete_list import forget, read_incomplete
 from streams.gateway.model import Thin
@@ -42,10 +42,7 @@ def incomplete(settings: Settings, action: str, which: Which, *, every: bool, as
     try:
         found = asyncio.run(_work(settings, action, which))
     except (KafkaError, OSError) as error:
-        raise Failed(
-            f"Kafka at {settings.kafka.bootstrap} does not answer ({type(error).__name__}); start it, or "
-            "name another with --kafka HOST:PORT"
-        ) from error
+        raise kafka_away(settings.kafka.bootstrap, error) from error
     if as_json:
         entries = [_plain(key, thin) for key, thin in found.items()]
         click.echo(json.dumps({"done" if action == "done" else "incomplete": entries}))

@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.admin import check_co_partitioning, describe_topics, describe_unfit, ensure_topics
-from streams.commands.frame import Failed
+from streams.commands.frame import Failed, kafka_away
 from streams.gateway.apis import open_apis
 from streams.gateway.avro_sources import open_schemas
 from streams.gateway.sources import open_sources
-from streams.kafka_client import meaning_of
 from streams.metrics_role import open_store
 from streams.publish import PublishReport, publish_file
 from streams.settings import Settings, SettingsError
@@ -83,7 +82,7 @@ def topics(settings: Settings, action: str, *, as_json: bool) -> None:
         counts = asyncio.run((ensure_topics if action == "create" else describe_topics)(settings))
         warnings = asyncio.run(describe_unfit(settings)) if counts else []
     except (KafkaError, OSError) as error:
-        raise _kafka_away(settings, error) from error
+        raise kafka_away(settings.kafka.bootstrap, error) from error
     missing = [topic for topic in (*SOURCES, *TOLD) if topic not in counts]
     if as_json:
         click.echo(json.dumps({"partitions": counts, "missing": missing, "warnings": warnings}))
@@ -201,7 +200,7 @@ async def _connect(settings: Settings) -> list[str]:
     except SettingsError as error:
         trouble.append(str(error))
     except (KafkaError, OSError) as error:
-        trouble.append(_kafka_away(settings, error).message)
+        trouble.append(kafka_away(settings.kafka.bootstrap, error).message)
     store = open_store(settings)
     try:
         for warning in await store.check(require_noeviction=settings.redis.require_noeviction):
@@ -214,13 +213,6 @@ async def _connect(settings: Settings) -> list[str]:
     finally:
         await store.close()
     return trouble
-
-
-def _kafka_away(settings: Settings, error: Exception) -> Failed:
-    return Failed(
-        f"Kafka at {settings.kafka.bootstrap} does not answer ({meaning_of(error)}); start it, or name "
-        "another with --kafka HOST:PORT"
-    )
 
 
 def _plain(value: object) -> Any:

@@ -9,10 +9,11 @@ from typing import Final
 
 import click
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.admin import ensure_topics
-from streams.commands.frame import Failed, debugging
+from streams.commands.frame import Failed, debugging, kafka_away
 from streams.commands.running import stop_on_signals
 from streams.kafka_client import topic_reader
 from streams.logs import configure_logging
@@ -28,8 +29,11 @@ _LOOK_MS: Final = 2_000
 
 def simulate(settings: Settings, simulation: Simulation) -> None:
     configure_logging("DEBUG" if debugging() else "INFO", settings.log_format)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    asyncio.run(_simulate(settings, simulation))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(_simulate(settings, simulation))
+    except (KafkaError, OSError) as error:
+        raise kafka_away(settings.kafka.bootstrap, error) from error
 
 
 async def _simulate(settings: Settings, simulation: Simulation) -> None:
