@@ -33,7 +33,6 @@ TOUCHED: Final = 10_000
 """So many deals take turns in a round, however many there are: what is measured is their number."""
 _LOOK_SECONDS: Final = 0.05
 _STAGES: Final = ("new", "qualified", "proposal", "closing")
-_SESSION_SECONDS: Final = 120
 _unpack_offsets: Final = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
@@ -44,6 +43,8 @@ class Plan(NamedTuple):
     history_ms: int = FIVE_MINUTES_MS
     workers: int = 1
     calls: int = CALLS
+    session_seconds: int = 120
+    """Longer than a worker is frozen."""
 
 
 class Cost(NamedTuple):
@@ -114,7 +115,7 @@ class Floor:
         self.environment = {
             "SALESFLOOR_KAFKA": kafka,
             "SALESFLOOR_REDIS": redis_url,
-            "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": str(_SESSION_SECONDS),
+            "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": str(plan.session_seconds),
         }
         self.written = 0
         self._kafka, self._slots = kafka, slots
@@ -176,10 +177,10 @@ class Floor:
         first, self._rounds = self._rounds * events, self._rounds + 1
         self._signal(signal.SIGSTOP)
         await self.write(further(self.plan, first, events, time.time_ns() // 1_000_000))
-        began, cpu, redis = time.perf_counter(), self._cpu(), _cpu_of(self._redis_process)
+        began, cpu, redis = time.perf_counter(), self._cpu(), cpu_of(self._redis_process)
         self._signal(signal.SIGCONT)
         await self.folded()
-        cost = Cost(time.perf_counter() - began, self._cpu() - cpu, _cpu_of(self._redis_process) - redis)
+        cost = Cost(time.perf_counter() - began, self._cpu() - cpu, cpu_of(self._redis_process) - redis)
         self._signal(signal.SIGSTOP)
         return cost
 
@@ -187,14 +188,14 @@ class Floor:
         await self._redis.aclose()
 
     def _cpu(self) -> float:
-        return sum(map(_cpu_of, self.workers))
+        return sum(map(cpu_of, self.workers))
 
     async def memory(self) -> Memory:
         used = (await self._redis.info("memory"))["used_memory"]
         return Memory(sum(each.memory_info().rss for each in self.workers) / MIB, used / MIB)
 
 
-def _cpu_of(process: psutil.Process) -> float:
+def cpu_of(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
