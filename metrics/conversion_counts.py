@@ -18,6 +18,7 @@ from metrics.conversion_windows import AlertWindow, Interval, alert_windows
 from metrics.edges import PaneEdges
 from metrics.exact import FloatArray
 from metrics.formula import Binary, Expression, FormulaError, Name, Negative, Number
+from metrics.groups import Candidates
 from metrics.kpi import Catalogue
 from metrics.labels import label_value, plan_labels
 from metrics.measures import BY_NAME, Kind, Unit
@@ -273,12 +274,9 @@ class _FunnelRows:
 def _teams(
     cells: Sequence[Cell], rows: _FunnelRows, rostered: Set[str], teams_max: int
 ) -> tuple[tuple[str, ...], Ints]:
-    labels = [label_value(cell.team) for cell in cells]
-    candidates = sorted(set(labels))
-    number = {label: i for i, label in enumerate(candidates)}
-    of_cell = np.array([number[label] for label in labels], dtype=np.int64)
-    contributions = np.zeros(len(candidates), dtype=np.int64)
-    np.add.at(contributions, of_cell[rows.cell], np.abs(rows.value))
-    known = np.array([label in rostered for label in candidates], dtype=np.bool_)
-    plan = plan_labels(candidates, contributions > 0, contributions, teams_max, known)
-    return plan.labels, plan.index_of[of_cell].astype(np.int64)
+    teams = Candidates.of(cells, "team")
+    contributions = np.zeros(len(teams.labels), dtype=np.int64)
+    np.add.at(contributions, teams.of_cell[rows.cell], np.abs(rows.value))
+    known = np.array([label in rostered for label in teams.labels], dtype=np.bool_)
+    plan = plan_labels(teams.labels, contributions > 0, contributions, teams_max, known)
+    return plan.labels, plan.index_of[teams.of_cell].astype(np.int64)

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.exact import zeros
 from metrics.kpi_snapshot import LevelKeys
 from metrics.labels import OTHER, UNASSIGNED, label_value, plan_labels
 from metrics.panes import Cell
 from metrics.roster import Spell
-from metrics.sums import COUNT_COLUMNS, Index, Netted, Rows, cell_totals, netted
+from metrics.sums import COUNT_COLUMNS, Index, Netted, Rows, netted
 
 FLOOR_LABEL: Final = "all"
+_TABLE_MAX: Final = 1 << 22
+"""Sums that are held at once while cells are looked through: 32 MiB."""
 _OF_SPELL: Final[Mapping[str, Callable[[Spell], str]]] = {
     "rep": lambda spell: spell.rep,
     "team": lambda spell: spell.team,
@@ -28,6 +32,17 @@ class Candidates:
     labels: tuple[str, ...]
     of_cell: Index
 
+    @classmethod
+    def of(cls, cells: Sequence[Cell], level: str) -> "Candidates":
+        """Return those of the cells; whatever can be done once per name is, there may be a million cells."""
+        numbers: dict[str, int] = {}
+        names = map(itemgetter(Cell._fields.index(level)), cells)
+        name_of_cell = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+        label_of_name = list(map(label_value, numbers))
+        labels = tuple(sorted(set(label_of_name)))
+        number = {label: i for i, label in enumerate(labels)}
+        return cls(labels, np.array([number[label] for label in label_of_name], dtype=np.int64)[name_of_cell])
+
 
 class CellGroups:
     """What can be said of the cells alone; kept as long as no cell is added."""
@@ -38,15 +53,8 @@ class CellGroups:
 
     def candidates(self, level: str) -> Candidates:
         if level not in self._candidates:
-            field = Cell._fields.index(level)
-            self._candidates[level] = _numbered([label_value(cell[field]) for cell in self.cells])
+            self._candidates[level] = Candidates.of(self.cells, level)
         return self._candidates[level]
-
-
-def _numbered(labels: Sequence[str]) -> Candidates:
-    distinct = tuple(sorted(set(labels)))
-    number = {label: i for i, label in enumerate(distinct)}
-    return Candidates(distinct, np.array([number[label] for label in labels], dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,33 @@ class CellContents:
     def __init__(self, cells: CellGroups, rows: Rows) -> None:
         self.cells = cells
         self._rows = rows
-        self._totals = cell_totals(rows, len(cells.cells))
-        self._filled: NDArray[np.bool_] = np.asarray((self._totals != 0).any(axis=1), dtype=np.bool_)
+        self._filled = np.zeros(len(cells.cells), dtype=np.bool_)
+        self._counts = np.zeros(len(cells.cells), dtype=np.int64)
+        self._add_up()
+
+    def _add_up(self) -> None:
+        """Note which cells hold anything, and how many things: of one measure at a time where a table of all
+        measures would have no room, as of a million cells."""
+        rows, cells = self._rows, len(self._filled)
+        columns = len(COUNT_COLUMNS)
+        if cells * columns <= _TABLE_MAX:
+            self._add(rows, COUNT_COLUMNS, rows.column)
+            return
+        order = np.argsort(rows.column.astype(np.int16), kind="stable")
+        ends = np.searchsorted(rows.column[order], np.arange(columns + 1))
+        for column in range(columns):
+            own = rows.only(order[ends[column] : ends[column + 1]])
+            if len(own.cell):
+                self._add(own, COUNT_COLUMNS[[column]], np.zeros(len(own.cell), dtype=np.int64))
+
+    def _add(self, rows: Rows, counts: NDArray[np.bool_], column: Index) -> None:
+        """Add up rows of some measures; `counts` says which of them are counts, `column` whose a row is."""
+        cells = len(self._filled)
+        totals = zeros(cells * len(counts), rows.value)
+        np.add.at(totals, rows.cell * len(counts) + column, rows.value.astype(totals.dtype))
+        table = totals.reshape(cells, len(counts))
+        self._filled |= np.asarray((table != 0).any(axis=1), dtype=np.bool_)
+        self._counts += table[:, counts].sum(axis=1).astype(np.int64)
 
     def exists(self, candidates: Candidates) -> NDArray[np.bool_]:
         """Say which candidates any pane speaks of; a stage that deals have left is still one."""
@@ -80,8 +113,7 @@ class CellContents:
     def contributions(self, candidates: Candidates) -> NDArray[np.int64]:
         """Return how many things each candidate did."""
         found = np.zeros(len(candidates.labels), dtype=np.int64)
-        per_cell = self._totals[:, COUNT_COLUMNS].sum(axis=1).astype(np.int64)
-        np.add.at(found, candidates.of_cell, per_cell)
+        np.add.at(found, candidates.of_cell, self._counts)
         return found
 
     def latest_teams(self, group_of_cell: Index, groups: int) -> tuple[str, ...]:
@@ -89,10 +121,11 @@ class CellContents:
         teams = self.cells.candidates("team")
         named = np.array([label != UNASSIGNED for label in teams.labels], dtype=np.bool_)
         known = np.flatnonzero((group_of_cell >= 0) & self._filled & named[teams.of_cell])
-        pairs = np.unique(np.stack((group_of_cell[known], teams.of_cell[known])), axis=1)
+        pairs = np.unique(group_of_cell[known] * len(teams.labels) + teams.of_cell[known])
+        group, team = np.divmod(pairs, max(1, len(teams.labels)))
         team_of = np.full(groups, -1, dtype=np.int64)
-        team_of[pairs[0]] = pairs[1]
-        torn = np.bincount(pairs[0], minlength=groups) > 1
+        team_of[group] = team
+        torn = np.bincount(group, minlength=groups) > 1
         if torn.any():
             wanted = np.zeros(len(self.cells.cells), dtype=np.bool_)
             wanted[known] = torn[group_of_cell[known]]

@@ -55,19 +55,18 @@ def plan_labels(
     keys_max: int,
     known: NDArray[np.bool_] | None = None,
 ) -> LabelPlan:
-    """Choose at most `keys_max` labels; the rest share `other`.
+    """Choose at most `keys_max` of the candidates, which are sorted; the rest share `other`.
 
     Whom the roster knows comes first, so that no flood of made-up names hides a real one; then most
     contributions, then by name.
     """
-    present = np.flatnonzero(exists).tolist()
-    kept, over_budget = present, 0
+    present, over_budget = np.flatnonzero(exists), 0
+    kept = present.tolist()
     if len(present) > keys_max:
-        strange = np.zeros(len(candidates), dtype=np.bool_) if known is None else ~known
-        ranked = sorted(present, key=lambda i: (bool(strange[i]), -int(contributions[i]), candidates[i]))
-        kept = [i for i in ranked[: keys_max - 1] if candidates[i] != OTHER]
+        strange = np.zeros(len(present), dtype=np.bool_) if known is None else ~known[present]
+        ranked = present[np.lexsort((-contributions[present], strange))[: keys_max - 1]].tolist()
+        kept = sorted(i for i in ranked if candidates[i] != OTHER)
         over_budget = len(present) - len(kept)
-    kept = sorted(kept, key=lambda i: candidates[i])
     labels = [candidates[i] for i in kept]
     index_of = np.full(len(candidates), -1, dtype=np.intp)
     if over_budget:
