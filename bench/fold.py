@@ -1,7 +1,7 @@
 """Events per second of one process: the same fold by a plain Faust agent, by ours, and what aiokafka reads.
 
-Run `python -m bench fold [--events N] [--runs N] [--only PART …] [--json]`. All read the same log of deal
-events on the embedded broker, each in a process of its own, one after the other:
+Run `python -m bench fold [--events N] [--runs N] [--only PART …] [--json FILE]`. All read the same log of
+deal events on the embedded broker, each in a process of its own, one after the other:
 
 (a) plain   a Faust agent on Faust's own transport, one record at a time, `SlotTable.fold` on each;
             at least once, nothing durable
@@ -20,10 +20,10 @@ import asyncio
 import json
 import logging
 import multiprocessing
-import os
 import queue
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -33,6 +33,7 @@ from rich.console import Console
 
 from bench.figures import Answer, figures_of, table_of
 from bench.peers import PEERS
+from bench.report import add_json, keep
 from bench.stopwatch import Seconds, Stopwatch
 from streams.admin import ensure_topics
 from streams.app import SalesfloorApp, run_worker
@@ -239,7 +240,7 @@ async def measured(way: str, overrides: dict[str, Any], events: int) -> Answer:
             process.kill()
 
 
-async def main(events: int, *, runs: int, only: list[str], as_json: bool) -> None:
+async def main(events: int, *, runs: int, only: list[str], json_file: Path | None) -> None:
     ways = [way for way in WAYS if not only or any(part.lower() in way.lower() for part in only)]
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
     for run in range(runs):
@@ -257,24 +258,16 @@ async def main(events: int, *, runs: int, only: list[str], as_json: bool) -> Non
                 told = answer if isinstance(answer, str) else f"{answer.cpu:.1f} CPU s"
                 print(f"run {run + 1} of {runs}: {way}: {told}", file=sys.stderr)
                 answers[way].append(answer)
-    show(answers, events, runs=runs, as_json=as_json)
-
-
-def show(answers: dict[str, list[Answer]], events: int, *, runs: int, as_json: bool) -> None:
     against, size = (Way.RAW, Way.OURS), len(event(1234))
     figures = figures_of(answers, events, against)
-    if as_json:
-        ways = {
-            way: {"could_not_run": each} if isinstance(each, str) else each.as_json()
-            for way, each in figures.items()
-        }
-        told = {"events": events, "bytes": size, "runs": runs, "load": os.getloadavg()[0], "ways": ways}
-        print(json.dumps(told, indent=2))
-        return
+    by_way = {
+        way: {"could_not_run": each} if isinstance(each, str) else each.as_json()
+        for way, each in figures.items()
+    }
+    keep(json_file, {"events": events, "bytes": size, "runs": runs, "ways": by_way})
     what = f"{events:,} deal events of {size} bytes, one process, {len(SOURCES)} topics"
-    Console(width=None if sys.stdout.isatty() else 170).print(
-        table_of(f"{what}; median (min–max) of {runs}", figures, against)
-    )
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    console.print(table_of(f"{what}; median (min–max) of {runs}", figures, against))
 
 
 if __name__ == "__main__":
@@ -284,6 +277,6 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], help="only ways whose name holds one of these")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     asked = parser.parse_args()
-    asyncio.run(main(asked.events, runs=asked.runs, only=asked.only, as_json=asked.json))
+    asyncio.run(main(asked.events, runs=asked.runs, only=asked.only, json_file=asked.json))

@@ -1,9 +1,10 @@
 """How old a number is when it shows: from the produce call to its gauge and to the wall's stream.
 
-Run `python -m bench freshness [--rates 1000 10000 50000] [--seconds 10] [--reps 50] [--tick-ms 1000]`. A
-worker and a metrics process run as they do in production. Each won deal is one more in the gauge
-`salesfloor_floor_deals_won`, and `/metrics` is read about fifty times a second: what is shown at a reading
-tells which events were visible by then. Rates that producer or worker do not reach show as what was reached.
+Run `python -m bench freshness [--rates 1000 10000 50000] [--seconds 10] [--reps 50] [--tick-ms 1000]
+[--json FILE]`. A worker and a metrics process run as they do in production. Each won deal is one more in the
+gauge `salesfloor_floor_deals_won`, and `/metrics` is read about fifty times a second: what is shown at a
+reading tells which events were visible by then. Rates that producer or worker do not reach show as what was
+reached.
 """
 
 import argparse
@@ -14,12 +15,14 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from multiprocessing import get_context
+from typing import NamedTuple
 
 import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from bench.processes import role
+from bench.report import add_json, keep
 from bench.wall import Seen, listen, told, until_shown, waits_ms
 from bench.wall_floor import Plan, produced
 from streams.admin import ensure_topics
@@ -42,8 +45,20 @@ async def read_gauge(url: str, seen: Seen) -> None:
             await asyncio.sleep(READ_EVERY_SECONDS)
 
 
-async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> list[str]:
-    """Produce one plan and return a line of the table."""
+class Shown(NamedTuple):
+    rate: float
+    reached: float
+    load: float
+    gauge: dict[str, float]
+    wall_stream: dict[str, float]
+
+    def line(self) -> list[str]:
+        numbers = [f"{self.rate:,.0f}", f"{self.reached:,.0f}", f"{self.load:.1f}"]
+        return [*numbers, told(self.gauge), told(self.wall_stream)]
+
+
+async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> Shown:
+    """Produce one plan and return how long its numbers took."""
     gauge: Seen = []
     stream: Seen = []
     watching = [asyncio.create_task(read_gauge(url, gauge)), asyncio.create_task(listen(url, stream))]
@@ -56,14 +71,15 @@ async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> list[str]:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
     reached = (len(sent) - 1) / (sent[-1] - sent[0])
-    waits = (told(waits_ms(sent, seen, plan.first)) for seen in (gauge, stream))
-    return [f"{plan.rate:,.0f}", f"{reached:,.0f}", f"{os.getloadavg()[0]:.1f}", *waits]
+    waits = (waits_ms(sent, seen, plan.first) for seen in (gauge, stream))
+    return Shown(plan.rate, reached, os.getloadavg()[0], *waits)
 
 
 async def main(options: argparse.Namespace) -> None:
     table = Table(title=f"Produce call to the number shown, {options.reps:,} reps, tick {options.tick_ms} ms")
     for name in ("events/s", "reached", "load", "gauge p50, p99, p99.9", "wall stream p50, p99, p99.9"):
         table.add_column(name, justify="right")
+    found: list[dict[str, object]] = []
     async with AsyncExitStack() as parts:
         services = await parts.enter_async_context(embedded(0, 0))
         pool = parts.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
@@ -85,10 +101,12 @@ async def main(options: argparse.Namespace) -> None:
         url, first = f"http://127.0.0.1:{ports['metrics']}", 0
         for number, rate in enumerate((options.rates[0], *options.rates)):
             plan = Plan(services.kafka, first, round(rate * options.seconds), rate, reps=options.reps)
-            line = await measure(url, plan, pool)
+            shown = await measure(url, plan, pool)
             first += plan.deals
             if number:  # the first warms up
-                table.add_row(*line)
+                table.add_row(*shown.line())
+                found.append(shown._asdict())
+    keep(options.json, {"reps": options.reps, "tick_ms": options.tick_ms, "rates": found})
     Console(width=120).print(table)
 
 
@@ -102,4 +120,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10.0, help="for each rate")
     parser.add_argument("--reps", type=int, default=50)
     parser.add_argument("--tick-ms", type=int, default=1000)
+    add_json(parser)
     asyncio.run(main(parser.parse_args()))

@@ -1,13 +1,12 @@
 """What a worker with much state costs: memory, a start on its checkpoint, and a rebuild from the topics.
 
-Run `python -m bench restart [--deals 1000000] [--days 365] [--json]`. A worker folds that many deals and the
-reps' calls of so many days, is stopped, and started again on the same checkpoint. Then a metrics process is
-started on it, and `salesfloor rebuild` folds all of it again. Told is wall and CPU time.
+Run `python -m bench restart [--deals 1000000] [--days 365] [--json FILE]`. A worker folds that many deals and
+the reps' calls of so many days, is stopped, and started again on the same checkpoint. Then a metrics process
+is started on it, and `salesfloor rebuild` folds all of it again. Told is wall and CPU time.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import sys
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from bench.floor import MIB, Floor, Plan, cpu_of, opened
 from bench.processes import role
+from bench.report import add_json, keep
 from streams.embedded import free_port
 
 DAY_MS: Final = 86_400_000
@@ -96,11 +96,8 @@ async def measured(plan: Plan) -> dict[str, Step]:
 async def main(options: argparse.Namespace) -> None:
     plan = Plan(deals=options.deals, history_ms=options.days * DAY_MS, session_seconds=5)
     steps = await measured(plan)
-    if options.json:
-        told = {name: step.as_json() for name, step in steps.items()}
-        size = {"deals": plan.deals, "calls": plan.calls, "days": options.days}
-        print(json.dumps({**size, "load": os.getloadavg()[0], "steps": told}, indent=2))
-        return
+    size = {"deals": plan.deals, "calls": plan.calls, "days": options.days}
+    keep(options.json, {**size, "steps": {name: step.as_json() for name, step in steps.items()}})
     table = Table(title=f"{plan.deals:,} deals and {plan.calls:,} calls of {options.days:,} days")
     for heading in ("", "s", "CPU s", "MiB", "events/s", "events per CPU s"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -119,5 +116,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--deals", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=365, help="that the events are spread over")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     asyncio.run(main(parser.parse_args()))

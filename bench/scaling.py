@@ -1,19 +1,18 @@
 """What a further event costs as the floor grows: more reps, open deals, history, workers; and the memory.
 
-Run `python -m bench scaling [--runs 5] [--events 50000] [--deals 1000000] [--only PART …] [--json]`. Each
-larger floor runs beside a small one, in turn, round by round: 200 reps, 10,000 open deals, five minutes of
-history, one worker. An event is a change of an open deal or a call of a rep, in turn. Told is the CPU time
+Run `python -m bench scaling [--runs 5] [--events 50000] [--deals 1000000] [--only PART …] [--json FILE]`.
+Each larger floor runs beside a small one, in turn, round by round: 200 reps, 10,000 open deals, five minutes
+of history, one worker. An event is a change of an open deal or a call of a rep, in turn. Told is the CPU time
 of all workers together, Redis' beside it, and for each round the rate of the large floor by that of the small
 one. What could not run is named, with the reason.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import psutil
@@ -23,6 +22,7 @@ from rich.table import Table
 from bench.figures import Spread, spread
 from bench.floor import MIB, YEAR_MS, Cost, Floor, Memory, Plan, opened
 from bench.processes import role
+from bench.report import add_json, keep
 from streams.embedded import free_port
 
 SMALL: Final = Plan()
@@ -131,15 +131,12 @@ async def main(options: argparse.Namespace) -> None:
         except Exception as error:  # noqa: BLE001  one floor may fail, and the others go on
             answers[name] = f"{type(error).__name__}: {error}"
         print(f"{name}: load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    if options.json:
-        told: dict[str, Any] = {"events": options.events, "runs": options.runs, "load": os.getloadavg()[0]}
-        told["floors"] = {
-            name: {"could_not_run": each} if isinstance(each, str) else each.as_json()
-            for name, each in answers.items()
-        }
-        print(json.dumps(told, indent=2))
-    else:
-        show(answers, options)
+    floors = {
+        name: {"could_not_run": each} if isinstance(each, str) else each.as_json()
+        for name, each in answers.items()
+    }
+    keep(options.json, {"events": options.events, "runs": options.runs, "floors": floors})
+    show(answers, options)
 
 
 def show(answers: dict[str, Measured | str], options: argparse.Namespace) -> None:
@@ -181,5 +178,5 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=50_000, help="in a round")
     parser.add_argument("--deals", type=int, default=1_000_000, help="open on the floor that has many")
     parser.add_argument("--only", nargs="*", default=[], help="only floors whose name holds one of these")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     asyncio.run(main(parser.parse_args()))

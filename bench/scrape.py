@@ -1,7 +1,7 @@
 """What a scrape costs: 50,000 series rendered by us and by prometheus-client, and what the fold loses by it.
 
-Run `python -m bench scrape [--runs 5] [--series 50000] [--events 100000] [--json]`. Two measurements, each in
-turns, told as ratios of each run:
+Run `python -m bench scrape [--runs 5] [--series 50000] [--events 100000] [--json FILE]`. Two
+measurements, each in turns, told as ratios of each run:
 
 rendering   a new snapshot's gauges to text, once with everything new and once with the label sets of the last
             one, beside `generate_latest` of a registry of `Gauge`s that hold the same series and values
@@ -12,13 +12,11 @@ Told is CPU time; of the fold the wall time too, since on a small machine the tw
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 from prometheus_client import CollectorRegistry, generate_latest
@@ -29,6 +27,7 @@ from rich.table import Table
 from bench.figures import Spread, spread
 from bench.floor import Floor, Plan, opened
 from bench.processes import role
+from bench.report import add_json, keep
 from bench.snapshot import NOW_MS, floor_of
 from metrics.exposition import LabelText, kpi_lines
 from metrics.gauges import Gauge, GaugeBlock, GaugeLabels, kpi_gauges
@@ -189,25 +188,17 @@ async def main(options: argparse.Namespace) -> None:
         "CPU of the worker": spread([1 - scraped.cpu_rate / quiet.cpu_rate for quiet, scraped in rounds]),
         "wall time": spread([1 - scraped.wall_rate / quiet.wall_rate for quiet, scraped in rounds]),
     }
-    if options.json:
-        told: dict[str, Any] = {
-            "runs": options.runs,
-            "load": os.getloadavg()[0],
-            "rendering": {
-                "series": samples,
-                "ways": {
-                    name: {"cpu_ms": ms._asdict(), "times_as_fast": ratio._asdict()}
-                    for name, (ms, ratio) in of_rendering.items()
-                },
-            },
-            "fold_beside_scrapes": {
-                "series": series,
-                "scrapes": scrapes,
-                "lost": {name: each._asdict() for name, each in lost.items()},
-            },
-        }
-        print(json.dumps(told, indent=2))
-        return
+    ways = {
+        name: {"cpu_ms": ms._asdict(), "times_as_fast": ratio._asdict()}
+        for name, (ms, ratio) in of_rendering.items()
+    }
+    beside = {
+        "series": series,
+        "scrapes": scrapes,
+        "lost": {name: each._asdict() for name, each in lost.items()},
+    }
+    found = {"rendering": {"series": samples, "ways": ways}, "fold_beside_scrapes": beside}
+    keep(options.json, {"runs": options.runs, **found})
     show(samples, of_rendering, options.runs)
     for name, each in lost.items():
         print(
@@ -232,5 +223,5 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--series", type=int, default=50_000, help="that are rendered")
     parser.add_argument("--events", type=int, default=100_000, help="in a round of the fold")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_json(parser)
     asyncio.run(main(parser.parse_args()))

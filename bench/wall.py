@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
@@ -26,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench import wall_page
+from bench import report, wall_page
 from bench.processes import role
 from bench.wall_floor import HISTORY, REPS, Plan, produced
 from streams.admin import ensure_topics
@@ -145,18 +144,8 @@ async def live(rates: list[int], seconds: float, tick_ms: int, browser: Any) -> 
 
 
 def machine(browser: Any) -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    names = [
-        line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-    ]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "chromium": browser.version,
-        "load": [round(each, 1) for each in os.getloadavg()],
-    }
+    load = [round(each, 1) for each in os.getloadavg()]
+    return {**report.machine(), "chromium": browser.version, "load": load}
 
 
 def show(found: dict[str, Any]) -> None:
