@@ -1,6 +1,6 @@
 """What a scrape costs: 50,000 series rendered by us and by prometheus-client, and what the fold loses by it.
 
-Run `python -m bench scrape [--runs 5] [--series 50000] [--events 100000] [--json FILE]`. Two
+Run `python -m bench scrape [--runs 5] [--series 50000] [--events 50000] [--json FILE]`. Two
 measurements, each in turns, told as ratios of each run:
 
 rendering   a new snapshot's gauges to text, once with everything new and once with the label sets of the last
@@ -222,6 +222,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--series", type=int, default=50_000, help="that are rendered")
-    parser.add_argument("--events", type=int, default=100_000, help="in a round of the fold")
+    parser.add_argument("--events", type=int, default=50_000, help="in a round of the fold")
     add_json(parser)
     asyncio.run(main(parser.parse_args()))
