@@ -34,6 +34,9 @@ RETRY_SECONDS, RETRY_MAX_SECONDS = 0.2, 5.0
 class BoardFollower:
     """`load` once for an image of now, or `run` to stay up to date."""
 
+    few_cells = 4_096
+    """So many cells are not worth looking for those that nothing is of."""
+
     def __init__(
         self,
         store: SlotStore,
@@ -53,6 +56,7 @@ class BoardFollower:
         self._joins = joins
         self._news = news
         self._version = 0
+        self._cells_looked_through = 0
         # Reading a board takes awaits; no change may be applied in the middle of them.
         self._lock = asyncio.Lock()
         self.connected = False
@@ -196,6 +200,25 @@ class BoardFollower:
             self._news(facts)
         self._log.append(rows)
         self._version += 1
+        if len(self._index.cells) > 2 * self._cells_looked_through + self.few_cells:
+            self._forget_cells()
+
+    def _forget_cells(self) -> None:
+        """Forget the cells that nothing is of any more, where they are half of them or more.
+
+        A made-up name, or one that a deal had for an hour, is then not held for ever.
+        """
+        self._log.compact()
+        joined = set() if self._joins is None else self._joins.cells
+        used = joined.union(self._log.cells, *(slot.cells for slot in self._slots))
+        if 2 * len(used) <= len(self._index.cells):
+            number_of = self._index.keep(used)
+            self._log.renumber(number_of)
+            for slot in self._slots:
+                slot.renumber(number_of)
+            if self._joins is not None:
+                self._joins.renumber(number_of)
+        self._cells_looked_through = len(self._index.cells)
 
 
 def _summed(all_counters: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:

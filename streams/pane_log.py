@@ -22,6 +22,7 @@ _CAPACITY_MIN = 4_096
 _Columns = tuple[NDArray[Any], ...]
 _OF_PANES: Final = (np.int64, np.int32, np.int32, np.int64)
 _OF_HINDSIGHT: Final = (np.int64, np.int64, np.int32, np.int32, np.int64)
+_CELL_OF_PANES, _CELL_OF_HINDSIGHT = 1, 2
 
 
 @dataclass(slots=True)
@@ -81,6 +82,17 @@ class GrowingLog:
         self._panes.compact()
         self._hindsight.compact()
 
+    @property
+    def cells(self) -> set[int]:
+        """Return the cells that any row is of."""
+        tables = (self._panes, _CELL_OF_PANES), (self._hindsight, _CELL_OF_HINDSIGHT)
+        return {number for table, column in tables for number in np.unique(table.view()[column]).tolist()}
+
+    def renumber(self, number_of: Mapping[int, int]) -> None:
+        """Give cells other numbers; what was handed out stays as it is."""
+        self._panes.renumber(_CELL_OF_PANES, number_of)
+        self._hindsight.renumber(_CELL_OF_HINDSIGHT, number_of)
+
 
 class _Growing:
     """A table of columns. Rows that agree in all but the last add up in that one."""
@@ -117,6 +129,13 @@ class _Growing:
         compacted = _added_up(tuple(column[: self.rows] for column in self._columns))
         self.rows = self._rows_compacted = len(compacted[-1])
         self._columns = self._copied(compacted, max(_CAPACITY_MIN, 2 * self.rows))
+
+    def renumber(self, column: int, number_of: Mapping[int, int]) -> None:
+        columns = [each[: self.rows] for each in self._columns]
+        distinct, place = np.unique(columns[column], return_inverse=True)
+        numbers = np.array([number_of[old] for old in distinct.tolist()], dtype=columns[column].dtype)
+        columns[column] = numbers[place]
+        self._columns = self._copied(tuple(columns), max(_CAPACITY_MIN, 2 * self.rows))
 
     def _empty(self, capacity: int) -> _Columns:
         return tuple(np.empty(capacity, dtype) for dtype in self._dtypes)

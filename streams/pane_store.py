@@ -23,7 +23,10 @@ _COARSEN_TO = 0.9
 
 
 class PaneStore:
-    """Panes of one slot. `changed` and `new_cells` collect what the next commit must write."""
+    """Panes of one slot. `changed`, `new_cells` and `gone_cells` collect what the next commit must write."""
+
+    few_cells = 1_024
+    """So many cells are not worth looking for those that no pane is of."""
 
     def __init__(self, *, day_start: DayStart, panes_max: int, resolution: Resolution = FINEST) -> None:
         self._day_start = day_start
@@ -33,7 +36,10 @@ class PaneStore:
         self.cells: dict[Cell, int] = {}
         self.changed: set[PaneKey] = set()
         self.new_cells: list[tuple[int, Cell]] = []
+        self.gone_cells: list[int] = []
         self._next_cell = 0
+        self._cells_looked_through = 0
+        """How many were left when it was last looked for those that no pane is of."""
 
     def load_cell(self, number: int, cell: Cell) -> None:
         self.cells[cell] = number
@@ -102,6 +108,19 @@ class PaneStore:
         self.cells[cell] = number
         self.new_cells.append((number, cell))
         return number
+
+    def forget_cells(self) -> None:
+        """Drop cells that no pane is of any more, once they may be as many as the others.
+
+        Else a deal that changes hands for ever would leave one behind each time.
+        """
+        if len(self.cells) <= 2 * self._cells_looked_through + self.few_cells:
+            return
+        used = {key.cell for key in self.panes}
+        for cell in [cell for cell, number in self.cells.items() if number not in used]:
+            self.gone_cells.append(self.cells.pop(cell))
+        self.new_cells = [(number, cell) for number, cell in self.new_cells if number in used]
+        self._cells_looked_through = len(self.cells)
 
     def _key(self, cell: int, time_ms: int) -> PaneKey:
         tier = self.resolution.tier_at(time_ms)

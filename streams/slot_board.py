@@ -1,7 +1,8 @@
 """One slot's board as last seen: images and changes in, the differences they make out. Reads no store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 
 from msgspec.structs import force_setattr
@@ -20,7 +21,7 @@ _NOTHING: layout.PaneValues = {}
 
 @dataclass(slots=True)
 class CellIndex:
-    """Numbers cells across all slots. A number never changes its meaning."""
+    """Numbers cells across all slots. A number keeps its meaning until everything is numbered anew."""
 
     cells: list[Cell] = field(default_factory=list)
     _numbers: dict[Cell, int] = field(default_factory=dict)
@@ -29,13 +30,29 @@ class CellIndex:
     def number_of(self, cell: Cell) -> int:
         number = self._numbers.get(cell)
         if number is None:
+            cell = self.shared(cell)
             number = self._numbers[cell] = len(self.cells)
             self.cells.append(cell)
+            self._shared.pop(cell, None)
         return number
 
     def shared(self, cell: Cell) -> Cell:
         """Return the one copy of an equal cell that facts share: there are many facts to a cell."""
-        return self._shared.setdefault(cell, cell)
+        number = self._numbers.get(cell)
+        if number is not None:
+            return self.cells[number]
+        known = self._shared.get(cell)
+        if known is None:
+            known = self._shared[cell] = Cell(*map(intern, cell))
+        return known
+
+    def keep(self, used: Iterable[int]) -> dict[int, int]:
+        """Forget all cells but these; return the new number of each. A list handed out before stays."""
+        number_of = {old: new for new, old in enumerate(sorted(used))}
+        self.cells = [self.cells[old] for old in number_of]
+        self._numbers = {cell: number for number, cell in enumerate(self.cells)}
+        self._shared = {}
+        return number_of
 
 
 class Difference(NamedTuple):
@@ -67,6 +84,14 @@ class SlotBoard:
     def rebuilding(self) -> bool:
         behind = (self.offsets.get(topic, 0) < until for topic, until in self.facts.rebuild_until.items())
         return self.fallen or any(behind)
+
+    @property
+    def cells(self) -> Iterable[int]:
+        """Return the numbers in the index of all cells that panes here may be of."""
+        return self._cells.values()
+
+    def renumber(self, number_of: Mapping[int, int]) -> None:
+        self._cells = {own: number_of[number] for own, number in self._cells.items()}
 
     def replace(self, board: Board) -> Difference:
         """Take over an image whatever was held before; return what that changes."""
@@ -128,13 +153,14 @@ class SlotBoard:
         facts = change.set.get(layout.FACTS_FIELD)
         if facts is not None:
             self.facts = layout.unpack_facts(facts)
+        for name in change.delete:
+            if layout.is_cell(name):  # no pane is of it any more
+                self._cells.pop(layout.cell_number(name), None)
         self.mark, self.offsets, self.fallen = change.mark, change.offsets, False
         return Difference(rows, changes)
 
     def _take_cells(self, change: BoardChange) -> bool:
-        """Learn new cells. One that goes or changes its meaning may move panes the change does not name."""
-        if any(layout.is_cell(name) for name in change.delete):
-            return False
+        """Learn new cells. One that changes its meaning may move panes the change does not name."""
         for name, packed in change.set.items():
             if layout.is_cell(name):
                 number = self.index.number_of(layout.unpack_cell(packed))

@@ -245,7 +245,8 @@ class SlotTable:
             len(each.changed) * (2 if each.kind in OF_ENTITY else 1) + len(each.before) * _PANES_OF_ENTITY
             for each in self._entities.values()
         )
-        return len(self._panes.changed) + entities + len(self._dirty_rows) + touches
+        panes = len(self._panes.changed) + len(self._panes.gone_cells)
+        return panes + entities + len(self._dirty_rows) + touches
 
     def take_commit(self) -> Commit | None:
         """Return the commit in flight, else one with everything dirty, else None when nothing changed.
@@ -338,7 +339,9 @@ class SlotTable:
                 board_del.append(layout.pane_field(key))
             else:
                 board_set[layout.pane_field(key)] = layout.pack_pane(pane)
+        board_del += map(layout.cell_field, self._panes.gone_cells)
         self._panes.new_cells.clear()
+        self._panes.gone_cells.clear()
         self._panes.changed.clear()
         return board_set, board_del
 
@@ -381,6 +384,7 @@ class SlotTable:
         before = self._panes.resolution
         self._panes.forget_before(oldest_ms)
         self._panes.coarsen(now_ms=base_ms)
+        self._panes.forget_cells()
         self._note_resolution(before)
 
     def _coarsen(self, now_ms: int) -> None:

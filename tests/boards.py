@@ -23,6 +23,7 @@ class Writer:
     seq: int
     numbers: dict[Cell, int] = field(default_factory=dict)
     panes: set[PaneKey] = field(default_factory=set)
+    next_number: int = 0
 
     @classmethod
     async def of(cls, store: SlotStore, slot: int) -> "Writer":
@@ -33,6 +34,7 @@ class Writer:
                 writer.numbers[layout.unpack_cell(value)] = layout.cell_number(name)
             elif layout.is_pane(name):
                 writer.panes.add(layout.pane_key(name))
+        writer.next_number = max(writer.numbers.values(), default=-1) + 1
         return writer
 
     async def commit(
@@ -43,23 +45,30 @@ class Writer:
         delete: int = 0,
         facts: SlotFacts | None = None,
     ) -> Outcome:
-        """Set panes and delete some that were there, in one commit."""
+        """Set panes, delete some that were there and the cells that no pane is of then, in one commit."""
         board_set = {layout.FACTS_FIELD: layout.pack_facts(facts or SlotFacts())}
         deleted = sorted(self.panes)[:delete]
         self.panes.difference_update(deleted)
         for (cell, start_ms), values in (panes or {}).items():
             if cell not in self.numbers:
-                self.numbers[cell] = len(self.numbers)
+                self.numbers[cell] = self.next_number
+                self.next_number += 1
                 board_set[layout.cell_field(self.numbers[cell])] = layout.pack_cell(cell)
             key = PaneKey(self.numbers[cell], start_ms, 0)
             self.panes.add(key)
             board_set[layout.pane_field(key)] = layout.pack_pane(values)
+        used = {key.cell for key in self.panes}
+        gone = [number for number in self.numbers.values() if number not in used] if delete else []
+        self.numbers = {cell: number for cell, number in self.numbers.items() if number not in gone}
         commit = Commit(
             owner=self.claim.owner,
             seq=self.seq,
             offsets={"sales.deals": offset},
             board_set=board_set,
-            board_del=[name for key in deleted if (name := layout.pane_field(key)) not in board_set],
+            board_del=[
+                *(name for key in deleted if (name := layout.pane_field(key)) not in board_set),
+                *map(layout.cell_field, gone),
+            ],
             entities_set={},
             entities_del=[],
         )

@@ -5,7 +5,7 @@ deals won with it, a lead with its deal. Knows no board, no store; keeps of ever
 contributed, so that taking back is exact whatever happened in between.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -53,6 +53,17 @@ class Joins:
         for join, held in zip(self._joins, self._held, strict=True):
             for joined_id, packed in held.items():
                 yield join, joined_id, _unpack(packed)
+
+    @property
+    def cells(self) -> set[int]:
+        """Return the cells in which any joined entity contributes."""
+        return {cell for _, _, rows in self.held() for _, cell, _, _ in rows}
+
+    def renumber(self, number_of: Mapping[int, int]) -> None:
+        for held in self._held:
+            for joined_id, packed in held.items():
+                rows = _unpack(packed)
+                held[joined_id] = _pack([(at, number_of[cell], key, value) for at, cell, key, value in rows])
 
     def _settle(
         self,

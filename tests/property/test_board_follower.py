@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from metrics.panes import Cell
 from streams.board import BoardFollower
+from streams.events import EntityKind
+from streams.facts import DealFact
+from streams.joins import Joins
+from streams.joins.base import FactChange, Facts, Joined
 from streams.layout import PaneValues
-from streams.pane_log import GrowingLog
+from streams.pane_log import GrowingLog, Rows
+from streams.slot_board import Difference
 from streams.stores.base import BoardChange
 from streams.stores.memory import MemoryStore
 from tests.boards import Writer, sums_of_boards, sums_of_log
@@ -127,6 +132,7 @@ async def _follow(steps: list[Step], *, check_between: bool) -> None:
     follower = BoardFollower(
         world.store, slots=SLOTS, definition_version="v1", log=GrowingLog(compact_rows_min=8)
     )
+    follower.few_cells = 0
     running = asyncio.create_task(follower.run())
     try:
         await _until(lambda: follower.connected)
@@ -160,3 +166,55 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def test_names_that_come_and_go_are_not_held_for_ever() -> None:
+    run_virtually(_come_and_go())
+
+
+async def _come_and_go() -> None:
+    world = World()
+    follower = BoardFollower(world.store, slots=SLOTS, definition_version="v1")
+    follower.few_cells = 10
+    for number in range(100):
+        for slot in range(SLOTS):
+            await world.commit(slot, {(Cell(rep=f"{number}-{slot}"), 0): {1: 1}}, delete=1)
+        await follower.load()
+        await _assert_equal(world, follower)
+        assert len(follower.cells()) <= 20
+
+
+class Cancelling:
+    """A join in which a deal adds one, and another takes one off, at the same place and time."""
+
+    def learn(self, change: FactChange, facts: Facts) -> list[str]:
+        return [change.id]
+
+    def contributions(self, joined_id: str, facts: Facts) -> list[Joined]:
+        deal = facts.deal(joined_id)
+        return [] if deal is None else [Joined(deal.cell, 0, {1: 1 if joined_id == "more" else -1})]
+
+
+def test_a_cell_whose_joined_rows_cancel_out_is_still_held_for_what_takes_one_back() -> None:
+    follower = BoardFollower(
+        MemoryStore(version="v1"), slots=1, definition_version="v1", joins=Joins([Cancelling()])
+    )
+    follower.few_cells = 0
+    a, b = DealFact(Cell(rep="a"), 0), DealFact(Cell(rep="b"), 0)
+
+    def say(deal_id: str, before: DealFact | None, after: DealFact | None) -> None:
+        change = FactChange(EntityKind.DEAL, deal_id, before, after)
+        follower._changed(0, Difference(Rows(), [change]), live=False)
+
+    say("third", None, b)
+    say("third", b, None)
+    say("more", None, a)
+    say("less", None, a)
+    for number in range(5):
+        gone = DealFact(Cell(rep=f"gone {number}"), 0)
+        say("third", None, gone)
+        say("third", gone, None)
+    assert sums_of_log(follower) == {}
+    say("more", a, b)
+    assert sums_of_log(follower) == {(a.cell, 0, 1): -1, (b.cell, 0, 1): 1}
+    assert len(follower.cells()) <= 4

@@ -22,6 +22,7 @@ from streams import board as board_module
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams import metrics_role, switching
+from streams.pane_store import PaneStore
 from streams.stores.memory import MemoryStore, SlotState
 from streams.topics import SOURCES
 from tests.histories import DAY_MS
@@ -418,6 +419,8 @@ def _quiet_and_seeded(seed: int) -> Iterator[None]:
             patch.object(checkpointer_module, "time", LoopTime),
             patch.object(board_module, "time", LoopTime),
             patch.object(checkpointer_module, "PROBE_SECONDS", 2.0),  # lives are short
+            patch.object(board_module.BoardFollower, "few_cells", 0),  # and know few names
+            patch.object(PaneStore, "few_cells", 0),
             patch.object(keeper_module, "random", Random(seed)),
             # Pure, slow, and asked again and again for the same few settings.
             patch.object(metrics_role, "settings_under", definitions.settings_under),

@@ -97,8 +97,17 @@ def test_a_change_that_moves_a_cell_needs_a_new_image() -> None:
     slot = made()
     slot.replace(board(1, {0: A}, {}))
     assert slot.apply(change(2, {layout.cell_field(0): layout.pack_cell(B)})) is None
-    assert slot.apply(change(2, {}, [layout.cell_field(0)])) is None
     assert slot.mark.seq == 1
+
+
+def test_a_cell_that_goes_with_its_last_pane_is_forgotten_and_its_number_may_mean_another() -> None:
+    slot, key = made(), PaneKey(0, 5, 0)
+    slot.replace(board(1, {0: A}, {key: {1: 1}}))
+    gone = [layout.cell_field(0), layout.pane_field(key)]
+    assert tuples(slot.apply(change(2, {}, gone))) == [(5, 0, 1, -1)]
+    assert list(slot.cells) == []
+    fields = {layout.cell_field(0): layout.pack_cell(B), layout.pane_field(key): layout.pack_pane({1: 3})}
+    assert tuples(slot.apply(change(3, fields))) == [(5, 1, 1, 3)]
 
 
 def test_a_board_nobody_committed_to_is_not_loaded() -> None:

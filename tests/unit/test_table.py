@@ -11,6 +11,7 @@ from metrics.measures import BY_NAME
 from streams import layout
 from streams.events import EntityKind, Reason
 from streams.facts import DealFact
+from streams.pane_store import PaneStore
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
 from streams.table import SlotTable
@@ -90,6 +91,26 @@ def test_a_duplicate_record_at_a_new_offset_changes_nothing() -> None:
     table.fold(DEALS, [WON_DEAL, again], now_ms=NOW_MS)
     assert sum_of(table, WON) == 1
     assert table.facts.counters["unchanged"] == {DEALS: 1}
+
+
+def test_a_deal_that_changes_hands_for_ever_leaves_no_cells_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PaneStore, "few_cells", 10)
+    table = new_table()
+    board: dict[bytes, bytes] = {}
+    for offset in range(60):
+        changed = record(offset, "sales.deal.won", "11-20T09:00:00", deal_id="D-1", rep_id=f"R-{offset:02d}")
+        table.fold(DEALS, [changed], now_ms=NOW_MS)
+        table.expire(now_ms=NOW_MS)
+        while (commit := table.take_commit()) is not None:
+            board |= commit.board_set
+            for name in commit.board_del:
+                board.pop(name, None)
+            table.committed()
+        assert sum(map(layout.is_cell, board)) <= 12
+        assert {layout.pane_key(name).cell for name in board if layout.is_pane(name)} <= {
+            layout.cell_number(name) for name in board if layout.is_cell(name)
+        }
+    assert sum_of(table, WON) == 1
 
 
 def test_a_bad_record_is_a_dead_letter_and_the_rest_is_folded() -> None:
