@@ -13,9 +13,10 @@ from aiokafka.errors import KafkaError
 
 from streams.admin import cluster_id
 from streams.logs import fields
+from streams.redis_address import address_of
 from streams.settings import Settings
 from streams.stores.base import StoreUnavailable
-from streams.stores.redis_client import address_of, connect, translated
+from streams.stores.redis_client import connect, translated
 
 log = logging.getLogger(__name__)
 

@@ -63,15 +63,21 @@ RETRY_SECONDS = 0.5
 READERS_SECONDS = 4.0
 """Readers look once a second for what to show, and read it before they leave the old generation."""
 
-ANOTHER_BEGAN = (
-    "Another rebuild has begun; let it finish. If none runs, Redis lost what was rebuilt: run it again."
-)
-
 T = TypeVar("T")
 
 
 class RebuildFailed(Exception):
     """The rebuild was given up; no slot's live state is the worse for it. The message names the fix."""
+
+
+class AnotherBegan(RebuildFailed):
+    """Another rebuild is at the same generation, or was faster: what stands there is not this one's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another rebuild has begun; let it finish. If none runs, Redis lost what was rebuilt: "
+            "run it again."
+        )
 
 
 @dataclass(slots=True)
@@ -211,6 +217,8 @@ class _Rebuild:
             for slot in range(self.progress.slots):
                 await self._fold_to_end(slot)
             await self._switch(shown)
+        except AnotherBegan:
+            raise  # what stands there is the other one's
         except BaseException:
             await self._clear()
             raise
@@ -242,16 +250,16 @@ class _Rebuild:
         await self._commit(table)
         self.left[slot] = mark = await _patiently(lambda: self.store.read_mark(slot))
         if mark.owner != claim.owner:
-            raise RebuildFailed(ANOTHER_BEGAN)
+            raise AnotherBegan
 
     async def _claim(self, slot: int) -> Claim:
         """Claim the slot as this rebuild left it: else another one has been at it, or even switched to it."""
         left = self.left.get(slot)
         if left is not None and await _patiently(lambda: self.store.read_mark(slot)) != left:
-            raise RebuildFailed(ANOTHER_BEGAN)
+            raise AnotherBegan
         claim = await _patiently(lambda: self.store.claim(slot))
         if left is None and claim.seq:
-            raise RebuildFailed(ANOTHER_BEGAN)
+            raise AnotherBegan
         return claim
 
     def _fold(self, table: SlotTable, topic: str, records: list[ConsumerRecord]) -> None:
@@ -267,7 +275,7 @@ class _Rebuild:
             return
         outcome = await _patiently(lambda: self.store.commit(table.slot, commit))
         if outcome is Outcome.FENCED:
-            raise RebuildFailed(ANOTHER_BEGAN)
+            raise AnotherBegan
         if outcome is Outcome.ROLLED_BACK:
             raise RebuildFailed("Redis lost a part of what was rebuilt; run the rebuild again.")
         table.committed()
@@ -281,7 +289,8 @@ class _Rebuild:
             # Until now "the one that owners write" was told; from here on that may be two.
             await _patiently(partial(self.live.show, replace(before, generation=old[0])))
         for slot in slots:
-            await _patiently(partial(self.live.activate, slot, self.generation))
+            if not await _patiently(partial(self.live.activate, slot, self.generation, self.left[slot])):
+                raise AnotherBegan
             self.progress.slots_switched += 1
         await _patiently(partial(self.live.show, shown))
         self.tell(self.progress)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from streams.redis_address import SCHEMES, hosts_of, sentinels_of
+
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
@@ -81,7 +83,8 @@ class KafkaSettings(_Section):
 class RedisSettings(_Section):
     url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="redis://, rediss:// or unix://; with a password only from the environment or url_file",
+        description="redis://, rediss://, unix:// or redis+sentinel://host1:26379,host2:26379/mymaster/0; "
+        "with a password only from the environment or url_file",
     )
     url_file: Path | None = Field(default=None, description="a file whose only content is url")
     namespace: str = Field(
@@ -99,8 +102,12 @@ class RedisSettings(_Section):
         text = url.get_secret_value()
         if _ADDRESS.fullmatch(text):
             return SecretStr(f"redis://{text}/0")
-        if not text.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("is not a Redis address; write redis://host:port/0, rediss://… or unix://…")
+        if not text.startswith(SCHEMES):
+            raise ValueError(
+                "is not a Redis address; write redis://host:port/0, rediss://…, unix://… or "
+                "redis+sentinel://host1:26379,host2:26379/mymaster/0"
+            )
+        sentinels_of(text)
         return url
 
 
@@ -120,10 +127,16 @@ def in_the_clear(kafka: KafkaSettings, redis: RedisSettings) -> list[str]:
             "kafka.security_protocol = 'SASL_PLAINTEXT' shows the login and every record to whoever can "
             "listen on the way to Kafka; use 'SASL_SSL' outside a network you trust"
         )
-    url = urlsplit(redis.url.get_secret_value())
-    if url.scheme == "redis" and url.password and not is_loopback(url.hostname or ""):
+    text = redis.url.get_secret_value()
+    url = urlsplit(text)
+    has_password = bool(url.password) or "sentinel_password=" in url.query
+    if (
+        url.scheme in ("redis", "redis+sentinel")
+        and has_password
+        and not all(map(is_loopback, hosts_of(text)))
+    ):
         warnings.append(
             "redis.url shows the password and all state to whoever can listen on the way to Redis; "
-            "write rediss:// outside a network you trust"
+            "write rediss:// (or rediss+sentinel://) outside a network you trust"
         )
     return warnings

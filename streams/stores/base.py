@@ -219,8 +219,10 @@ class StateStore(SlotStore, Protocol):
     async def version_of(self, slot: int) -> str:
         """Return under which definition version the slot was folded; "" when there is nothing."""
 
-    async def activate(self, slot: int, generation: int) -> None:
-        """Make this the generation in use. Whoever owned the slot is fenced and claims from it."""
+    async def activate(self, slot: int, generation: int, left: Mark | None = None) -> bool:
+        """Make this the generation in use; say whether it is. Whoever owned the slot is fenced and claims
+        from it. Nothing changes where a later one is in use, or where `left` is not what stands in this one.
+        """
 
     async def discard(self, slot: int, generation: int) -> bool:
         """Delete a generation, unless it is the one in use; say whether it is gone."""

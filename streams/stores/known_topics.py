@@ -7,7 +7,8 @@ Independent of definition versions and rebuilds, and lost together with the stat
 
 from collections.abc import Mapping
 
-from streams.stores.redis_client import address_of, ask, connect, translated
+from streams.redis_address import address_of
+from streams.stores.redis_client import ask, connect, translated
 
 
 class KnownTopics:

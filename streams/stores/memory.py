@@ -265,10 +265,16 @@ class MemoryStore:
         state = self.held(slot)
         return "" if state is None else state.version
 
-    async def activate(self, slot: int, generation: int) -> None:
+    async def activate(self, slot: int, generation: int, left: Mark | None = None) -> bool:
         self._fail("before")
-        self._set_active(slot, generation)
+        active = self._shared.active.get(slot, 0)
+        if active < generation:
+            state = self._shared.slots.get((slot, generation))
+            if left is not None and left != (NO_MARK if state is None else state.mark):
+                return False
+            self._set_active(slot, generation)
         self._fail("after")
+        return active <= generation
 
     def _set_active(self, slot: int, generation: int) -> None:
         active, before = self._shared.active, self._shared.active.get(slot, 0)

@@ -25,6 +25,7 @@ from itertools import chain
 import msgspec
 from redis.asyncio.client import PubSub
 
+from streams.redis_address import address_of
 from streams.stores.base import (
     NO_MARK,
     STORE_FORMAT,
@@ -42,7 +43,7 @@ from streams.stores.base import (
     StoreMisconfigured,
     StoreUnavailable,
 )
-from streams.stores.redis_client import address_of, ask, ask_all, check, connect, translated
+from streams.stores.redis_client import ask, ask_all, check, connect, translated
 
 # KEYS active, board, entities
 # ARGV generation, must it be the active one ('1') or another ('0'), version, random part, format
@@ -113,6 +114,23 @@ if active == ARGV[1] then redis.call('PUBLISH', ARGV[7], ARGV[8]) end
 return 'DONE'
 """
 
+# KEYS active, board   ARGV generation, owner and seq that must stand in it or ""   -> 1 if it is in use now
+_ACTIVATE = """
+local active, generation = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])
+if active >= generation then return active == generation and 1 or 0 end
+local board = redis.call('HMGET', KEYS[2], '@owner', '@seq')
+if ARGV[2] ~= '' and (board[1] ~= ARGV[2] or board[2] ~= ARGV[3]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
+
+# KEYS as for a claim   ARGV generation   -> gone: 1, or 0 for the one in use
+_DISCARD = """
+if (redis.call('GET', KEYS[1]) or '0') == ARGV[1] then return 0 end
+redis.call('UNLINK', KEYS[2], KEYS[3])
+return 1
+"""
+
 # A subscription silent for this long is asked for a sign of life; silent as long again, it is given up.
 _SILENCE_SECONDS = 5.0
 # Fields per step of loading entities: small enough that Redis serves others in between.
@@ -147,6 +165,8 @@ class RedisStore:
         self._claim = self._redis.register_script(_CLAIM)
         self._announce = self._redis.register_script(_ANNOUNCE)
         self._commit = self._redis.register_script(_COMMIT)
+        self._activate = self._redis.register_script(_ACTIVATE)
+        self._discard = self._redis.register_script(_DISCARD)
 
     async def claim(self, slot: int) -> Claim:
         random_part = secrets.token_hex(8)
@@ -355,17 +375,15 @@ class RedisStore:
             version: bytes | None = await ask(self._redis, "HGET", board_key, "@version")
         return (version or b"").decode()
 
-    async def activate(self, slot: int, generation: int) -> None:
+    async def activate(self, slot: int, generation: int, left: Mark | None = None) -> bool:
+        owner, seq = ("", "") if left is None else (left.owner, str(left.seq))
+        active_key, board_key, _ = self._keys(slot, generation)
         with translated(self._address):
-            await ask(self._redis, "SET", self._keys(slot, 0)[0], generation)
+            return bool(await self._activate(keys=[active_key, board_key], args=[generation, owner, seq]))
 
     async def discard(self, slot: int, generation: int) -> bool:
-        if await self.active_generation(slot) == generation:
-            return False
-        _, board_key, entities_key = self._keys(slot, generation)
         with translated(self._address):
-            await ask(self._redis, "UNLINK", board_key, entities_key)
-        return True
+            return bool(await self._discard(keys=self._keys(slot, generation), args=[generation]))
 
     async def close(self) -> None:
         await self._redis.aclose()

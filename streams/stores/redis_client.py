@@ -5,14 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ssl import SSLCertVerificationError, SSLError
 from typing import Any
-from urllib.parse import urlsplit
 
 import hiredis
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
 
+from streams.redis_address import Sentinels, sentinels_of
 from streams.stores.base import StoreMisconfigured, StoreRefuses, StoreUnavailable
 
 # A healthy Redis answers the largest commit in a fraction of this; a longer wait holds up the slot's fold.
@@ -45,20 +53,55 @@ Part = str | bytes | int
 
 
 def connect(url: str, *, health_check_seconds: int = _HEALTH_CHECK_SECONDS) -> Redis:
-    """Build a client; nothing is contacted yet. Raises `ValueError` for a URL that is none."""
-    client = Redis.from_url(
-        url,
-        decode_responses=False,
-        protocol=2,
-        socket_timeout=_SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        health_check_interval=health_check_seconds,
+    """Build a client; nothing is contacted yet. Raises `ValueError` for a URL that is none.
+
+    Of sentinels, each new connection asks for the master of that moment.
+    """
+    options: dict[str, Any] = {
+        "decode_responses": False,
+        "protocol": 2,
+        "socket_timeout": _SOCKET_TIMEOUT_SECONDS,
+        "socket_connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+        "health_check_interval": health_check_seconds,
         # One more try, at once, for a pooled connection that died unnoticed. Waiting is for the caller.
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
-    )
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
+    }
+    sentinels = sentinels_of(url)
+    client = Redis.from_url(url, **options) if sentinels is None else _of_master(sentinels, options)
     pool = client.connection_pool
     pool.connection_class = type("OwnConnection", (_Cancellable, _PackedInC, pool.connection_class), {})
     return client
+
+
+def _of_master(address: Sentinels, options: dict[str, Any]) -> Redis:
+    own: dict[str, Any] = dict(parse_url(address.server_url))
+    is_tls = own.pop("connection_class", None) is not None
+    own.pop("host")
+    of_tls = {name: value for name, value in own.items() if name.startswith("ssl_")}
+    asked = {name: value for name, value in options.items() if name != "health_check_interval"}
+    asked |= of_tls | address.login | {"ssl": is_tls}
+    sentinel = Sentinel(address.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        address.master,
+        sentinel,
+        connection_class=SentinelManagedSSLConnection if is_tls else SentinelManagedConnection,
+        **options,
+        **own,
+    )
+    return _MasterClient(pool, sentinel)
+
+
+class _MasterClient(Redis):
+    """Closes what it asks the sentinels by, too."""
+
+    def __init__(self, pool: SentinelConnectionPool, sentinel: Sentinel) -> None:
+        super().__init__(connection_pool=pool)
+        self._sentinel = sentinel
+        self.auto_close_connection_pool = True
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        await self._sentinel.aclose()
 
 
 class _PackedInC:
@@ -121,7 +164,7 @@ def _judge(config: dict[str, str], address: str, *, require_noeviction: bool) ->
     if config.get("cluster-enabled") == "yes":
         raise StoreMisconfigured(
             f"Redis at {address} is a node of a Redis Cluster, which holds only some of the slots. Name a "
-            "Redis that is not part of one: one master, with replicas behind the same address if you like."
+            "Redis that is not part of one: one master, with replicas and sentinels if you like."
         )
     policy = config.get("maxmemory-policy", "noeviction")
     # Without a memory limit nothing is ever evicted, whatever the policy says.
@@ -154,6 +197,10 @@ def translated(address: str) -> Iterator[None]:
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         if untrusted := _untrusted(error):
             raise StoreRefuses(f"Redis at {address} {untrusted}") from None
+        if isinstance(error, MasterNotFoundError):
+            raise StoreUnavailable(
+                f"no sentinel of {address} names a master that is up; is its name right, and a failover over?"
+            ) from None
         # Its text may repeat the URL; its kind says enough.
         raise StoreUnavailable(f"Redis at {address} does not answer ({type(error).__name__})") from None
     except redis_errors.ResponseError as error:
@@ -195,18 +242,6 @@ def _transient_code(error: redis_errors.ResponseError) -> str | None:
             return code
     text = str(error)
     return next((code for code in _TRANSIENT if text.startswith(f"{code} ") or f"-{code} " in text), None)
-
-
-def address_of(url: str) -> str:
-    """Return a URL as it may be shown: without user and password."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return f"unix://{parts.path}"
-    try:
-        port = parts.port or 6379
-    except ValueError:
-        return f"{parts.scheme}://{parts.hostname}"
-    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path}"
 
 
 def _text(value: str | bytes) -> str:

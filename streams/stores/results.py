@@ -5,7 +5,8 @@
 Independent of definition versions and rebuilds: a result is kept as it was, whatever is folded anew.
 """
 
-from streams.stores.redis_client import address_of, ask, ask_all, connect, translated
+from streams.redis_address import address_of
+from streams.stores.redis_client import ask, ask_all, connect, translated
 
 
 class ResultStore:

@@ -74,6 +74,31 @@ async def test_a_rebuild_that_slept_while_another_one_switched_writes_nothing(st
     await beside.close()
 
 
+async def test_a_rebuild_that_slept_through_a_later_switch_does_not_switch_back(store: StateStore) -> None:
+    for generation in (2, 1):
+        beside = store.of_generation(generation, version="v1")
+        await commit_to(beside, 0, b"of %d" % generation)
+        assert await store.activate(0, generation) is (generation == 2)
+        await beside.close()
+    assert await store.active_generation(0) == 2
+    assert await store.activate(0, 2), "asked again, as after an answer that got lost"
+    assert (await store.read_board(0)).fields == {b"c": b"of 2"}
+
+
+async def test_what_somebody_else_discarded_or_folded_anew_is_not_switched_to(store: StateStore) -> None:
+    beside = store.of_generation(1, version="v1")
+    await commit_to(beside, 0, b"whole")
+    left = await beside.read_mark(0)
+    assert await store.discard(0, 1)
+    assert not await store.activate(0, 1, left)
+    await beside.claim(0)
+    assert not await store.activate(0, 1, left)
+    assert await store.active_generation(0) == 0
+    await commit_to(beside, 0, b"whole")
+    assert await store.activate(0, 1, await beside.read_mark(0))
+    await beside.close()
+
+
 async def test_what_is_shown_changes_only_by_a_switch_or_when_asked_to(store: StateStore) -> None:
     assert await store.shown() is None
     assert await store.announce(Shown(2, "v1", "a")) == "v1"

@@ -79,9 +79,9 @@ class SlowStore:
     async def version_of(self, slot: int) -> str:
         return await self._store.version_of(slot)
 
-    async def activate(self, slot: int, generation: int) -> None:
+    async def activate(self, slot: int, generation: int, left: Mark | None = None) -> bool:
         await self._outside.step(f"{self._who}switch")
-        await self._store.activate(slot, generation)
+        return await self._store.activate(slot, generation, left)
 
     async def discard(self, slot: int, generation: int) -> bool:
         await self._outside.step(f"{self._who}discard")

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from streams.stores.redis_client import _Cancellable, connect
+from streams.stores.base import StoreUnavailable
+from streams.stores.redis_client import _Cancellable, ask, connect, translated
 
 
 class Forgetful:
@@ -45,8 +46,24 @@ async def test_cancellation_that_the_client_forgets_still_ends_the_task() -> Non
     assert connection.disconnected, "a reply nobody read must not answer the next command"
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "unix:///nowhere.sock"])
+SENTINELS = "redis+sentinel://127.0.0.1:1,127.0.0.1:2/floor/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "unix:///nowhere.sock"),
+        *(SENTINELS, "rediss+sentinel://u:p@127.0.0.1:1/floor?ssl_ca_certs=ca.pem"),
+    ],
+)
 async def test_every_kind_of_connection_is_cancellable(url: str) -> None:
     client = connect(url)
     assert issubclass(client.connection_pool.connection_class, _Cancellable)
+    await client.aclose()
+
+
+async def test_sentinels_that_name_no_master_are_waited_for() -> None:
+    client = connect(SENTINELS)
+    with pytest.raises(StoreUnavailable, match="no sentinel of here names a master"), translated("here"):
+        await ask(client, "PING")
     await client.aclose()

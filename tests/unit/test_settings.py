@@ -111,6 +111,7 @@ def test_toml_syntax_error_names_the_line(tmp_path: Path) -> None:
         ('[metrics]\nwindows = ["1h", "2h"]', "= '2h': input should be '5m'"),
         ("[worker]\nretention_days = 10", "activity_horizon_days is longer than retention_days; lower it"),
         ('[redis]\nurl = "http://x"', "[redis] url: is not a Redis address"),
+        ('[redis]\nurl = "redis+sentinel://a:1"', "[redis] url: name the master behind the sentinels"),
     ],
 )
 def test_error_names_key_value_and_fix(tmp_path: Path, text: str, expected: str) -> None:
