@@ -13,10 +13,12 @@ from random import randrange
 
 from tests.chaos import (
     deployments,
+    kafka_cluster_scenarios,
     kafka_scenarios,
     kafka_topic_scenarios,
     redis_scenarios,
     scrape_scenarios,
+    sentinel_scenarios,
     soak,
     worker_scenarios,
 )
@@ -28,9 +30,11 @@ PLAYS = (
     deployments,
     worker_scenarios,
     redis_scenarios,
+    sentinel_scenarios,
     scrape_scenarios,
     kafka_scenarios,
     kafka_topic_scenarios,
+    kafka_cluster_scenarios,
     soak,
 )
 """The modules whose scenarios there are; importing them declares these."""
@@ -108,7 +112,7 @@ def _chosen(asked: argparse.Namespace) -> list[Scenario]:
         return [SCENARIOS[name] for name in asked.scenarios]
     found = [each for each in SCENARIOS.values() if not each.only_by_name and (each.short or not asked.short)]
     # What needs an empty floor comes last: the others share one, and its history grows.
-    return sorted(found, key=lambda each: (bool(each.kafka), each.fresh, each.proxied))
+    return sorted(found, key=lambda each: (each.brokers, bool(each.kafka), each.fresh, each.proxied))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ class Floor:
             "SALESFLOOR_KAFKA": self.kafka.proxied if self.proxied else self.kafka.bootstrap,
             "SALESFLOOR_REDIS": self.redis.proxied if self.proxied else self.redis.url,
             "SALESFLOOR_KAFKA__GROUP": self.namespace,
+            "SALESFLOOR_KAFKA__REPLICATION": str(self.kafka.replication),
             "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
             "SALESFLOOR_REDIS__NAMESPACE": self.namespace,
             # The oracle knows no activity horizon.
@@ -84,7 +85,11 @@ class Floor:
     def settings(self) -> Settings:
         return load_settings(
             overrides={
-                "kafka": {"bootstrap": self.kafka.bootstrap, "group": self.namespace},
+                "kafka": {
+                    "bootstrap": self.kafka.bootstrap,
+                    "group": self.namespace,
+                    "replication": self.kafka.replication,
+                },
                 "redis": {"url": self.redis.url, "namespace": self.namespace},
                 "worker": {"activity_horizon_days": 800},
             }
@@ -97,8 +102,18 @@ class Floor:
 
     async def open(self) -> None:
         self.session = ClientSession(timeout=ASK)
-        await clean_topics(self.settings)
+        if self.kafka.replication == 1:
+            await clean_topics(self.settings)
+        else:
+            await self._create_topics()
         self._supervisor = asyncio.create_task(self._supervise(), name="supervisor")
+
+    async def _create_topics(self) -> None:
+        """On an empty cluster, as an operator does."""
+        command = (*SALESFLOOR, "topics", "create")
+        made = Part("topics", command, self.directory / "topics.log", self.environment)
+        made.spawn()
+        assert await made.ended(60.0) == 0, made.said()
 
     async def close(self) -> None:
         if self._supervisor is not None:

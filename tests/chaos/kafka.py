@@ -20,8 +20,10 @@ class Kafka:
     def __init__(self, directory: Path, **settings: str) -> None:
         """`settings` are broker settings, with `_` for `.`: `log_retention_check_interval_ms="500"`."""
         self.directory, self.settings = directory, settings
-        self.port, self._controller, self._behind, outer = (free_port() for _ in range(4))
+        self.port, self.controller_port, self._behind, outer = (free_port() for _ in range(4))
         self.proxy = Proxy(outer, self._behind)
+        self.cluster_id = ""
+        """Of the cluster it is a part of; "" for one of its own."""
         self.data = directory / "kafka-data"
         self.config = directory / "kafka.properties"
         jars = subprocess.run([CI / "jars"], check=True, capture_output=True, text=True).stdout.strip()
@@ -36,6 +38,11 @@ class Kafka:
     @property
     def proxied(self) -> str:
         return f"127.0.0.1:{self.proxy.port}"
+
+    @property
+    def replication(self) -> int:
+        """How many replicas its topics are to have."""
+        return 1
 
     async def start(self) -> None:
         """Start it, on the data that is there or on none."""
@@ -58,8 +65,8 @@ class Kafka:
         outside, listeners = f"127.0.0.1:{self.port}", f"PROXIED://127.0.0.1:{self._behind}"
         lines = [
             (CI / "server.properties").read_text(),
-            f"controller.quorum.voters=1@127.0.0.1:{self._controller}",
-            f"listeners=PLAINTEXT://{outside},{listeners},CONTROLLER://127.0.0.1:{self._controller}",
+            f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}",
+            f"listeners=PLAINTEXT://{outside},{listeners},CONTROLLER://127.0.0.1:{self.controller_port}",
             f"advertised.listeners=PLAINTEXT://{outside},PROXIED://127.0.0.1:{self.proxy.port}",
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name=PLAINTEXT",
@@ -67,8 +74,11 @@ class Kafka:
             *(f"{name.replace('_', '.')}={value}" for name, value in self.settings.items()),
         ]
         self.config.write_text("\n".join(lines) + "\n")
-        random = [*self._java, "kafka.tools.StorageTool", "random-uuid"]
-        cluster = subprocess.run(random, check=True, capture_output=True, text=True).stdout.strip()
+        cluster = self.cluster_id or self.new_cluster_id()
         tool = [*self._java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster]
         with self.part.log.open("ab") as log:
             subprocess.run([*tool, "--config", str(self.config)], check=True, stdout=log, stderr=log)
+
+    def new_cluster_id(self) -> str:
+        random = [*self._java, "kafka.tools.StorageTool", "random-uuid"]
+        return subprocess.run(random, check=True, capture_output=True, text=True).stdout.strip()

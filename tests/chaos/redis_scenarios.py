@@ -231,7 +231,7 @@ async def redis_failover(stage: Stage) -> None:
     floor.beside.append(replica)
     await replica.start()
     await replica.ask("REPLICAOF", "127.0.0.1", old.port)
-    await stage.until("the replica is in step", _in_step, replica)
+    await stage.until("the replica is in step", in_step, replica)
     # The link breaks first: the replica misses what is committed from now on.
     await replica.ask("REPLICAOF", "127.0.0.1", 1)
     await asyncio.sleep(2.0)
@@ -245,5 +245,5 @@ async def redis_failover(stage: Stage) -> None:
     assert refused > 0
 
 
-async def _in_step(replica: RedisServer) -> bool:
+async def in_step(replica: RedisServer) -> bool:
     return dict(await replica.client.info("replication")).get("master_link_status") == "up"

@@ -13,6 +13,7 @@ from streams.clock import SystemClock
 from tests.chaos.floor import Floor
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.kafka import Kafka
+from tests.chaos.kafka_cluster import KafkaCluster
 from tests.chaos.load import MINUTE_MS, Load
 from tests.chaos.redis import RedisServer
 from tests.chaos.stage import RECOVERY_SECONDS, Fault, Scenario, Stage
@@ -114,26 +115,38 @@ class Runner:
         self._number += 1
         directory = self.plan.directory / f"{self._number:02}-{scenario.name}"
         directory.mkdir(parents=True)
-        if self._kafka is None or self._kafka.settings != scenario.kafka or not self._kafka.part.alive:
+        if not self._fits(scenario):
             if self._kafka is not None:
                 await self._kafka.stop()
-            self._kafka = Kafka(directory, **scenario.kafka)
+            self._kafka = (
+                Kafka(directory, **scenario.kafka)
+                if scenario.brokers == 1
+                else KafkaCluster(directory, scenario.brokers, **scenario.kafka)
+            )
             await self._kafka.start()
+        kafka = self._kafka
+        assert kafka is not None
         redis = RedisServer(directory)
         self._parts.push_async_callback(redis.stop)
         await redis.start()
         # Each floor has a group of its own: the coordinator may still know members of the last one's.
-        floor = self._floor = Floor(directory, self._kafka, redis, namespace=f"chaos-{self._number}")
+        floor = self._floor = Floor(directory, kafka, redis, namespace=f"chaos-{self._number}")
         floor.proxied = scenario.proxied
         self._parts.push_async_callback(floor.close)
         await floor.open()
         as_of_ms = SystemClock().now_ms() // MINUTE_MS * MINUTE_MS
         self._load = await self._parts.enter_async_context(
-            Load(self._kafka.bootstrap, self.plan.seed, slots=4, until_ms=as_of_ms, rate=self.plan.rate)
+            Load(kafka.bootstrap, self.plan.seed, slots=4, until_ms=as_of_ms, rate=self.plan.rate)
         )
         self._judge = Judge(floor, as_of_ms=as_of_ms)
         await floor.start_metrics()
         self._spoilt = False
+
+    def _fits(self, scenario: Scenario) -> bool:
+        kafka = self._kafka
+        if kafka is None or isinstance(kafka, KafkaCluster) or scenario.brokers > 1:
+            return False
+        return kafka.settings == scenario.kafka and kafka.part.alive
 
     async def _end_floor(self) -> None:
         self._floor = None

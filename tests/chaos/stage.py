@@ -100,6 +100,8 @@ class Scenario:
     """Begins on empty topics and an empty Redis, and the next one does too."""
     kafka: dict[str, str]
     """Broker settings; a scenario with its own has a broker of its own."""
+    brokers: int
+    """More than one: a cluster of its own, whose topics have a replica on each."""
     rate: float
     only_by_name: bool
 
@@ -116,6 +118,7 @@ def scenario(
     proxied: bool = False,
     fresh: bool = False,
     kafka: dict[str, str] | None = None,
+    brokers: int = 1,
     rate: float = 1.0,
     only_by_name: bool = False,
 ) -> Callable[[Play], Play]:
@@ -132,8 +135,9 @@ def scenario(
             workers,
             short,
             proxied,
-            fresh or kafka is not None,
+            fresh or kafka is not None or brokers > 1,
             kafka or {},
+            brokers,
             rate,
             only_by_name,
         )
