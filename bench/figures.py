@@ -22,6 +22,8 @@ class Spread(NamedTuple):
     max: float
 
     def told(self, form: str = ",.0f") -> str:
+        if self.min == self.max:
+            return f"{self.median:{form}}"
         return f"{self.median:{form}} ({self.min:{form}}–{self.max:{form}})"
 
 
@@ -89,11 +91,13 @@ def table_of(title: str, figures: Mapping[str, Figures | str], against: Sequence
     heads = ("way", "events/s", "events per CPU s", "user s per million")
     for heading in (*heads, *(f"× {name}" for name in against)):
         table.add_column(heading, justify="left" if heading == "way" else "right")
+    reasons: list[str] = []
     for way, each in figures.items():
         if isinstance(each, str):
-            table.add_row(way, f"could not run: {each}")
+            reasons.append(f"{way} could not run: {each}")
             continue
         ratios = [each.ratios[name].told(".2f") if name in each.ratios else "" for name in against]
         numbers = (each.wall_rate.told(), each.cpu_rate.told(), each.user_seconds_per_million.told(".1f"))
         table.add_row(way, *numbers, *ratios)
+    table.caption = "\n".join(reasons)
     return table

@@ -157,7 +157,7 @@ def show(answers: dict[str, Measured | str], options: argparse.Namespace) -> Non
         memory.add_column(heading, justify="left" if heading == "floor" else "right")
     for name, each in answers.items():
         if isinstance(each, str):
-            table.add_row(name, f"could not run: {each}")
+            console.print(f"{name} could not run: {each}")
             continue
         ratio = each.ratio
         flat = "yes" if abs(ratio.median - 1) <= FLAT else "no"
