@@ -34,10 +34,12 @@ from streams.joins.standard import standard_joins
 from streams.live_access import LiveGrants
 from streams.logs import fields
 from streams.pane_log import GrowingLog
+from streams.reconcile_feed import ReconcileFeed
 from streams.serving import serving
 from streams.settings import Settings, beside_rules_of, snapshot_config_of
 from streams.settings_rules import fold_rules
 from streams.stores.base import Shown, StoreRefuses, StoreUnavailable
+from streams.stores.reconciled import ReconciledStore
 from streams.stores.redis import RedisStore
 from streams.stores.results import ResultStore
 from streams.switching import generation_of
@@ -140,6 +142,9 @@ async def run_metrics(
     turns = DealTurns()
     alerts = AlertFeed(settings, SystemClock())
     wall = _wall(settings, service, turns, alerts)
+    reconciled = ReconciledStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+    drift = ReconcileFeed(reconciled)
+    service.also_show(lambda: (*wall.stream.gauges(), *drift.gauges()))
     grants = LiveGrants(settings.access) if settings.access else ()
     app = create_app(
         service,
@@ -152,6 +157,7 @@ async def run_metrics(
     )
     async with AsyncExitStack() as parts:
         parts.push_async_callback(explaining.close)
+        parts.push_async_callback(reconciled.close)
         metrics = settings.metrics
         on_listening(
             await parts.enter_async_context(
@@ -174,6 +180,7 @@ async def run_metrics(
                 group.create_task(_tick(service, reader, stop), name="tick"),
                 group.create_task(keep_contest_results(results, service), name="results"),
                 group.create_task(wall.stream.run(), name="wall"),
+                group.create_task(drift.run(), name="drift"),
             ]
             if settings.alerts.banner:
                 works.append(group.create_task(alerts.run(), name="alerts"))
@@ -204,7 +211,6 @@ def _wall(settings: Settings, service: FollowedService, turns: DealTurns, alerts
         turns=turns,
         alerts=alerts,
     )
-    service.also_show(stream.gauges)
     return Wall(stream, assets)
 
 

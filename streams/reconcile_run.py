@@ -30,11 +30,13 @@ from streams.reconcile import (
     compared,
     filled_by,
 )
+from streams.reconcile_feed import LastReconcile
 from streams.rfc3339 import rfc3339
 from streams.routing import Routed, route
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
-from streams.stores.base import SlotImage
+from streams.stores.base import SlotImage, StoreUnavailable
+from streams.stores.reconciled import ReconciledStore
 from streams.stores.redis import RedisStore
 from streams.switching import generation_of
 from streams.topics import ACTIVITIES
@@ -95,7 +97,29 @@ async def reconcile(
     finally:
         await store.close()
     await _complete(asked, settings, exported, report)
+    await _keep(settings, report, now_ms)
     return report
+
+
+async def _keep(settings: Settings, report: ReconcileReport, now_ms: int) -> None:
+    """Let the metrics role show what was found."""
+    last = LastReconcile(
+        ran_at_ms=now_ms,
+        as_of_ms=report.as_of_ms,
+        findings={
+            kind: {str(finding): count for finding, count in found.items()}
+            for kind, found in report.counts.findings.items()
+        },
+        corrections=sum(len(drift.events) for drift in report.drifts),
+        published=report.published,
+    )
+    store = ReconciledStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+    try:
+        await store.keep(last.packed())
+    except StoreUnavailable as error:
+        report.warnings.append(f"what was found is no metric: {error}")
+    finally:
+        await store.close()
 
 
 def _read(asked: Reconcile, settings: Settings, report: ReconcileReport) -> dict[Entity, Exported]:

@@ -17,9 +17,11 @@ from streams.gateway.model import Thin
 from streams.producer import connect
 from streams.publish import publish_file
 from streams.reconcile import Finding
+from streams.reconcile_feed import ReconcileFeed
 from streams.reconcile_run import Reconcile, ReconcileReport, reconcile
 from streams.rfc3339 import rfc3339
 from streams.settings import Settings
+from streams.stores.reconciled import ReconciledStore
 from tests.integration.cluster import Cluster
 from tests.integration.test_worker_faults import expected
 
@@ -159,6 +161,23 @@ def counted(report: ReconcileReport) -> dict[str, int]:
     return {str(one): report.counts.of(one) for one in Finding if report.counts.of(one)}
 
 
+async def shown(settings: Settings) -> dict[tuple[str, ...], float]:
+    """Return what the metrics role shows of the last reconcile, but for when it ran."""
+    store = ReconciledStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
+    feed = ReconcileFeed(store)
+    await feed.look()
+    await store.close()
+    found: dict[tuple[str, ...], float] = {}
+    for gauge in feed.gauges():
+        for block in gauge.blocks:
+            for labels, value in zip(block.labels, block.values.tolist(), strict=True):
+                named = dict(labels)
+                who = (named["kind"], named["finding"]) if named else ()
+                found[gauge.name.removeprefix("salesfloor_reconcile_"), *who] = value
+    assert found.pop(("timestamp_seconds",)) > 0
+    return found
+
+
 async def test_commands_show_the_drift_and_the_list(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +205,10 @@ async def test_commands_show_the_drift_and_the_list(
     found = {one["id"]: one for one in map(json.loads, drift.read_text().splitlines())}
     assert found.keys() == {"D-001", "D-002"}
     assert found["D-001"]["fields"] == {"amount": {"live": "1.00", "export": deals[1]["amount"]}}
+    assert await shown(settings) == {
+        ("records", "deal", "same"): 1, ("records", "deal", "differs"): 1, ("records", "deal", "missing"): 1,
+        ("corrections",): 2, ("published",): 2, ("as_of_timestamp_seconds",): now_ms / 1000,
+    }  # fmt: skip
     told = json.loads(await run("publish", *given, "--json"))
     assert (told["findings"], told["published"]) == ({"deal": {"same": 3}}, 0)
 
