@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from tests.chaos.kafka import Kafka
 
@@ -60,25 +61,32 @@ class KafkaCluster(Kafka):
     async def start_again(self, broker: Kafka) -> None:
         await (super().start() if broker is self else broker.start())
 
-    async def coordinator_of(self, group: str) -> Kafka:
+    async def coordinator_of(self, group: str) -> Kafka | None:
+        """Return who coordinates the group; None while nobody can say."""
         client = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await client.start()
         try:
+            await client.start()
             number: int = await client.find_coordinator(group)
+        except KafkaError:
+            return None
         finally:
             await client.close()
         return self.brokers[number - 1]
 
     async def partitions(self) -> list[Mapping[str, Any]]:
-        """Return every partition of every topic: its leader, replicas and those in sync."""
+        """Return every partition of every topic: its leader, replicas and those in sync; nothing while nobody
+        can say."""
         client = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await client.start()
         try:
+            await client.start()
             topics = await client.describe_topics(await client.list_topics())
             return [{"topic": topic["topic"], **each} for topic in topics for each in topic["partitions"]]
+        except KafkaError:
+            return []
         finally:
             await client.close()
 
     async def is_whole(self) -> bool:
         """Say whether every partition has all its replicas in sync."""
-        return all(len(each["isr"]) == self.replication for each in await self.partitions())
+        found = await self.partitions()
+        return bool(found) and all(len(each["isr"]) == self.replication for each in found)

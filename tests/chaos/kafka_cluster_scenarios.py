@@ -23,6 +23,7 @@ async def broker_of_three(stage: Stage) -> None:
     for number in range(stage.amount(1, long=4)):
         await asyncio.sleep(2.0)  # under load
         victim = await kafka.coordinator_of(floor.namespace)
+        assert victim is not None
         place = kafka.brokers.index(victim) + 1
         led = await _led_by(kafka, place)
         async with stage.fault(f"broker {place} killed: it led {led} partitions and the group"):
@@ -40,8 +41,9 @@ async def _led_by(kafka: KafkaCluster, place: int) -> int:
 
 
 async def _goes_on_without(stage: Stage, kafka: KafkaCluster, place: int) -> bool:
-    coordinates = await kafka.coordinator_of(stage.floor.namespace) is kafka.brokers[place - 1]
-    return not coordinates and await _led_by(kafka, place) == 0
+    coordinator = await kafka.coordinator_of(stage.floor.namespace)
+    led = [each["leader"] for each in await kafka.partitions()]
+    return coordinator not in (None, kafka.brokers[place - 1]) and bool(led) and not {place, -1} & {*led}
 
 
 async def _has_replicas(stage: Stage, kafka: KafkaCluster) -> None:
