@@ -28,6 +28,7 @@ from tests.strength import amount
 
 REQUESTS = amount(100, long=2000)
 EACH_SOURCE = amount(25, long=500)
+pytestmark = pytest.mark.timeout(amount(120, long=3_600))
 SCHEMAS = event_schemas()
 TIMES = st.sampled_from(
     ["2026-11-18T06:00:00Z", "2026-11-17T06:00:00.5+05:30", "2026-11-18T05:59:60Z", "2026-11-30T06:00:00Z"]

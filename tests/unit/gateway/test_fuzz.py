@@ -26,6 +26,9 @@ from tests.made_up import spoiled
 from tests.strength import amount
 
 
+pytestmark = pytest.mark.timeout(amount(120, long=3_600))
+
+
 @cache
 def _parsed(folder: str) -> list[tuple[str, Any]]:
     return [

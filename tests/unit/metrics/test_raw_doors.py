@@ -15,6 +15,7 @@ from tests.unit.metrics.test_api_doors import Explainer
 from tests.unit.wall.screens import Floor
 
 REQUESTS = amount(400, long=40_000)
+pytestmark = pytest.mark.timeout(amount(120, long=3_600))
 WAIT_SECONDS = 2.0
 """A request that promises more than it holds is waited for, which is right; here for so long."""
 TOKEN = "office-0123456789"
