@@ -25,7 +25,6 @@ from tests.crm_samples import Folder, Item, folders, media_type, samples
 from tests.made_up import spoiled
 from tests.strength import amount
 
-
 pytestmark = pytest.mark.timeout(amount(120, long=3_600))
 
 
