@@ -181,3 +181,9 @@ def test_ci_tests_on_the_kafka_that_the_stack_runs() -> None:
     pom = (ROOT / ".ci" / "kafka" / "pom.xml").read_text(encoding="utf-8")
     tested = re.findall(r"<kafka\.version>(.*)</kafka\.version>", pom)
     assert [COMPOSE.services["kafka"].image] == [f"apache/kafka:{version}" for version in tested]
+
+
+def test_kafka_streams_is_measured_in_the_release_of_the_kafka_that_the_stack_runs() -> None:
+    pom = (ROOT / "bench" / "jvm" / "pom.xml").read_text(encoding="utf-8")
+    measured = re.findall(r"<artifactId>kafka-streams</artifactId>\s*<version>(.*)</version>", pom)
+    assert [COMPOSE.services["kafka"].image] == [f"apache/kafka:{version}" for version in measured]
