@@ -29,6 +29,8 @@ import aiohttp
 import msgspec
 import psutil
 from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
@@ -59,6 +61,8 @@ class Sample(NamedTuple):
     folded: int
     worker_mib: float
     metrics_mib: float
+    redis_mib: float
+    """What Redis says that it holds."""
     age_seconds: float
     lag: float
 
@@ -156,14 +160,17 @@ def resident(name: str) -> float:
     return 0.0
 
 
-async def watch(store: RedisStore, plan: Plan, urls: dict[str, str], samples: list[Sample]) -> None:
+async def watch(
+    store: RedisStore, redis: Redis, plan: Plan, urls: dict[str, str], samples: list[Sample]
+) -> None:
     """Take samples until everything is folded and committed."""
     began = time.perf_counter()
     async with aiohttp.ClientSession() as client:
         while True:
             try:
+                used_bytes = int((await redis.info("memory"))["used_memory"])
                 boards = [await store.read_board(slot) for slot in range(plan.partitions)]
-            except StoreUnavailable:  # busy, as everything here may be
+            except (StoreUnavailable, RedisError):  # busy, as everything here may be
                 continue
             folded = sum(sum(board.offsets.values()) for board in boards)
             samples.append(
@@ -172,6 +179,7 @@ async def watch(store: RedisStore, plan: Plan, urls: dict[str, str], samples: li
                     folded,
                     resident("worker"),
                     resident("metrics"),
+                    used_bytes / MIB,
                     await number(client, urls["metrics"], "salesfloor_data_age_seconds"),
                     await number(client, urls["worker"], "salesfloor_worker_lag_records"),
                 )
@@ -228,7 +236,16 @@ async def prometheus_of(parts: AsyncExitStack, urls: dict[str, str]) -> str | No
 
 def shown(plan: Plan, samples: list[Sample], heard: Heard, alerts: dict[str, int] | None) -> None:
     console, table = Console(width=110), Table(title=f"{plan.events:,} events of a day waiting")
-    for name in ("s", "folded", "events/s", "worker MiB", "metrics MiB", "data age s", "lag records"):
+    for name in (
+        "s",
+        "folded",
+        "events/s",
+        "worker MiB",
+        "metrics MiB",
+        "Redis MiB",
+        "data age s",
+        "lag records",
+    ):
         table.add_column(name, justify="right")
     step = max(1, len(samples) // 12)
     for before, after in zip(samples[::step], [*samples[step::step], samples[-1]], strict=False):
@@ -236,7 +253,7 @@ def shown(plan: Plan, samples: list[Sample], heard: Heard, alerts: dict[str, int
         rate = (after.folded - before.folded) / seconds if seconds else 0
         table.add_row(
             f"{after.seconds:.0f}", f"{after.folded:,}", f"{rate:,.0f}", f"{after.worker_mib:,.0f}",
-            f"{after.metrics_mib:,.0f}", f"{after.age_seconds:,.0f}", f"{after.lag:,.0f}",
+            f"{after.metrics_mib:,.0f}", f"{after.redis_mib:,.0f}", f"{after.age_seconds:,.0f}", f"{after.lag:,.0f}",
         )  # fmt: skip
     console.print(table)
     first = next(each for each in samples if each.folded)
@@ -245,7 +262,8 @@ def shown(plan: Plan, samples: list[Sample], heard: Heard, alerts: dict[str, int
     console.print(
         f"{rate:,.0f} events/s after the first; most memory: worker "
         f"{max(each.worker_mib for each in samples):,.0f} MiB, metrics "
-        f"{max(each.metrics_mib for each in samples):,.0f} MiB; load {os.getloadavg()[0]:.1f}"
+        f"{max(each.metrics_mib for each in samples):,.0f} MiB, Redis "
+        f"{max(each.redis_mib for each in samples):,.0f} MiB; load {os.getloadavg()[0]:.1f}"
     )
     told = heard.catching_up
     console.print(f"wall: catching up said {told[True]} times, not so {told[False]}; {dict(heard.kinds)}")
@@ -317,7 +335,9 @@ async def caught_up(parts: AsyncExitStack, settings: Settings, plan: Plan, names
     prometheus = await prometheus_of(parts, urls)
     heard, samples = Heard(), list[Sample]()
     listening = asyncio.create_task(listen(urls["metrics"], heard))
-    watching = asyncio.create_task(watch(store, plan, urls, samples))
+    redis = Redis.from_url(settings.redis.url.get_secret_value())
+    parts.push_async_callback(redis.aclose)
+    watching = asyncio.create_task(watch(store, redis, plan, urls, samples))
     await parts.enter_async_context(role("worker", f"{urls['worker']}/-/healthy", **environment))
     await watching
     await asyncio.sleep(10)  # what would be celebrated or raised after the end has its time
