@@ -253,7 +253,8 @@ def shown(plan: Plan, samples: list[Sample], heard: Heard, alerts: dict[str, int
         rate = (after.folded - before.folded) / seconds if seconds else 0
         table.add_row(
             f"{after.seconds:.0f}", f"{after.folded:,}", f"{rate:,.0f}", f"{after.worker_mib:,.0f}",
-            f"{after.metrics_mib:,.0f}", f"{after.redis_mib:,.0f}", f"{after.age_seconds:,.0f}", f"{after.lag:,.0f}",
+            f"{after.metrics_mib:,.0f}", f"{after.redis_mib:,.0f}", f"{after.age_seconds:,.0f}",
+            f"{after.lag:,.0f}",
         )  # fmt: skip
     console.print(table)
     first = next(each for each in samples if each.folded)
