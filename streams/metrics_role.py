@@ -141,10 +141,9 @@ async def run_metrics(
     explaining = open_store(settings)
     turns = DealTurns()
     alerts = AlertFeed(settings, SystemClock())
-    wall = _wall(settings, service, turns, alerts)
     reconciled = ReconciledStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
     drift = ReconcileFeed(reconciled)
-    service.also_show(lambda: (*wall.stream.gauges(), *drift.gauges()))
+    wall = _wall(settings, service, turns, alerts, drift)
     grants = LiveGrants(settings.access) if settings.access else ()
     app = create_app(
         service,
@@ -200,7 +199,9 @@ def _hosts(settings: Settings) -> frozenset[str] | None:
     return frozenset(own | {name.lower() for name in metrics.hosts})
 
 
-def _wall(settings: Settings, service: FollowedService, turns: DealTurns, alerts: AlertFeed) -> Wall:
+def _wall(
+    settings: Settings, service: FollowedService, turns: DealTurns, alerts: AlertFeed, drift: ReconcileFeed
+) -> Wall:
     assets = Assets.read()
     stream = WallStream(
         service,
@@ -211,6 +212,7 @@ def _wall(settings: Settings, service: FollowedService, turns: DealTurns, alerts
         turns=turns,
         alerts=alerts,
     )
+    service.also_show(lambda: (*stream.gauges(), *drift.gauges()))
     return Wall(stream, assets)
 
 
