@@ -1,4 +1,4 @@
-"""Names in formulas that no contribution makes: what the calendar, the roster and the market give. A leaf."""
+"""Names in formulas that are no measure: what calendar, roster and market give or decide. A leaf."""
 
 from typing import Final, NamedTuple
 
@@ -33,6 +33,16 @@ GIVEN: Final = {
             "Time from their creation to the window's end, added up over the deals created in the window. Of"
             " a past instant absent where panes are wider than the events.",
             _EVERYWHERE, may_be_absent=True,
+        ),
+        Given(
+            "accounts_at_start", Unit.COUNT,
+            "Accounts that were active when the window began, for the team or region they belonged to then.",
+            _EVERYWHERE,
+        ),
+        Given(
+            "accounts_left", Unit.COUNT,
+            "Of these, those that are not active any more at the window's end; for that same team or region.",
+            _EVERYWHERE,
         ),
         Given(
             "market_size", Unit.MONEY,

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from metrics.business_time import BusinessTime
 from metrics.exact import Exact, IntArray
+from metrics.given_accounts import AccountRows, GivenAccounts
 from metrics.groups import LevelGroups
 from metrics.market import Market
 from metrics.places import Places
 from metrics.segments import Lines, Segments
-from metrics.sums import COLUMN_OF, Index, Rows
+from metrics.sums import COLUMN_OF, Index, Rows, RunningTotals
 
 _ACTIVITIES = COLUMN_OF["activities_done"]
 _CREATED = COLUMN_OF["created"]
@@ -26,6 +27,7 @@ class GivenValues:
         places: Places,
         rep_of_cell: Index,
         rows: Rows,
+        accounts: AccountRows,
         *,
         market: Market,
         time: BusinessTime,
@@ -42,15 +44,22 @@ class GivenValues:
         """Which rep a cell is of; -1 where it says none."""
         self._time = time
         self._business: tuple[Index, int] | None = None
+        self._accounts = GivenAccounts(accounts, places, segments.edges_ms)
 
-    def of(self, name: str, lines: Lines, groups: LevelGroups) -> Exact:
-        """Return one line per window and a column per group, or one column for all."""
+    def of(self, name: str, lines: Lines, groups: LevelGroups, totals: RunningTotals) -> Exact:
+        """Return one line per window and a column per group, or one column for all.
+
+        `totals` are the level's own, of the same groups.
+        """
+        if name == "accounts_at_start":
+            return Exact.of(self._accounts.at_start(totals, lines, groups))
         known: dict[str, Callable[[Lines, LevelGroups], Exact]] = {
             "window_time": self._window_time,
             "rostered_time": self._rostered_time,
             "rep_business_days": self._rep_business_days,
             "market_size": self._market_size,
             "created_age": self._created_age,
+            "accounts_left": lambda lines, groups: Exact.of(self._accounts.left(lines, groups)),
         }
         return known[name](lines, groups)
 

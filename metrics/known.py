@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics.calendar import Calendar
+from metrics.given_accounts import CHANGED, AccountRows
 from metrics.groups import CellGroups
 from metrics.hindsight import Untold, known_before
 from metrics.labels import UNASSIGNED, label_value
@@ -34,6 +35,7 @@ class KnownRows(NamedTuple):
     histograms: dict[str, HistogramRows]
     untold: Untold
     """What of `rows` was not known yet when some windows ended."""
+    accounts: AccountRows
 
 
 class Known:
@@ -66,13 +68,16 @@ class Known:
     def rows(self, log: PaneLog, edges_ms: Index) -> "KnownRows":
         """Return the rows before the last edge, weighted and in their places; money still in its currency."""
         rows, histograms = rows_before(log, edges_ms)
-        placed = self.places.placed(weighted(rows, self._chance_millionths), edges_ms)
+        rows = weighted(rows, self._chance_millionths)
+        placed = self.places.placed(rows, edges_ms)
+        moves = placed.only(np.arange(len(rows.cell), len(placed.cell)))
         later, known = known_before(log.hindsight, edges_ms)
         later = later.with_cell(self.places.flows(later.cell, later.start_ms))
         return KnownRows(
             placed.and_also(later),
             {name: self.places.histogram(each) for name, each in histograms.items()},
             Untold.of(later, known),
+            AccountRows.of(rows, histograms.get(CHANGED), moves, edges_ms),
         )
 
     @property

@@ -47,10 +47,10 @@ time before the instant, a *histogram* answers `quantile(0.9, …)` within 1 %.
 
 
 _GIVEN_HEAD = """\
-## Given by calendar, roster and market
+## Given by calendar, roster and market, or by when a window began
 
-Names for formulas that no event makes. `name@90d` is the value of any name over that window, whatever window
-is asked for; `name@year_before` is that of the same window a year before.
+Names for formulas that are no sum of what events say. `name@90d` is the value of any name over that window,
+whatever window is asked for; `name@year_before` is that of the same window a year before.
 """
 
 

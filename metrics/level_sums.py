@@ -111,7 +111,7 @@ class LevelSums:
         if name in catalogue:
             return evaluate(catalogue[name].expression, self._inputs(place))
         if name in GIVEN:
-            return self._source.given.of(name, lines, self._groups)
+            return self._source.given.of(name, lines, self._groups, self._totals)
         measure = BY_NAME[name]
         if measure.kind is Kind.DISTINCT:
             return Exact.of(self._distinct(name, lines))

@@ -237,27 +237,45 @@ def bucket_totals(rows: HistogramRows, group_of_cell: Index, groups: int, edges:
     )
 
 
-def distinct_counts(rows: HistogramRows, group: Index, groups: int, starts: Index, ends: Index) -> IntArray:
-    """Return how many members occur in each window (line) and group (column); `group` is each row's.
+@dataclass(frozen=True)
+class Occurrences:
+    """The segments in which each member of a group occurs, in order, and for each the member's one before it.
 
-    A row counts where its member occurs for the first time in the window: where the member's segment
-    before it lies before the window. So any number of windows takes one sort.
+    A member counts in a window where it occurs for the first time in it: where the segment before that
+    lies before the window. So any number of windows takes one sort.
     """
-    kept = group >= 0
-    member = group[kept] * _BUCKET_SPAN + rows.bucket[kept] + _BUCKET_ZERO
-    order = np.lexsort((rows.segment[kept], member))
-    member, segment, value = member[order], rows.segment[kept][order], rows.value[kept][order]
-    if len(member):
-        first = np.flatnonzero(np.concatenate(([True], (np.diff(member) != 0) | (np.diff(segment) != 0))))
-        held = first[np.add.reduceat(value, first) > 0]
-        member, segment = member[held], segment[held]
-    before = np.full(len(member), -1, dtype=np.int64)
-    before[1:] = np.where(member[1:] == member[:-1], segment[:-1], -1)
-    owner = member // _BUCKET_SPAN
+
+    group: Index
+    segment: Index
+    before: Index  # -1: there is none
+
+    @classmethod
+    def of(cls, rows: HistogramRows, group: Index) -> "Occurrences":
+        """Return those of the rows; `group` is each row's, -1 where it is in none."""
+        kept = group >= 0
+        member = group[kept] * _BUCKET_SPAN + rows.bucket[kept] + _BUCKET_ZERO
+        order = np.lexsort((rows.segment[kept], member))
+        member, segment, value = member[order], rows.segment[kept][order], rows.value[kept][order]
+        if len(member):
+            first = np.flatnonzero(np.concatenate(([True], (np.diff(member) != 0) | (np.diff(segment) != 0))))
+            held = first[np.add.reduceat(value, first) > 0]
+            member, segment = member[held], segment[held]
+        before = np.full(len(member), -1, dtype=np.int64)
+        before[1:] = np.where(member[1:] == member[:-1], segment[:-1], -1)
+        return cls(member // _BUCKET_SPAN, segment, before)
+
+    def within(self, start: int, end: int) -> Index:
+        """Return the group of each member that occurs between the two edges."""
+        counted = (self.segment > start) & (self.segment <= end) & (self.before <= start)
+        return self.group[counted]
+
+
+def distinct_counts(rows: HistogramRows, group: Index, groups: int, starts: Index, ends: Index) -> IntArray:
+    """Return how many members occur in each window (line) and group (column); `group` is each row's."""
+    occurrences = Occurrences.of(rows, group)
     counts = np.zeros((len(starts), groups), dtype=np.int64)
     for line, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        counted = (segment > start) & (segment <= end) & (before <= start)
-        counts[line] = np.bincount(owner[counted], minlength=groups)
+        counts[line] = np.bincount(occurrences.within(start, end), minlength=groups)
     return counts
 
 

@@ -225,8 +225,7 @@ class Tally:
     expansion: Fraction = Fraction(0)
     at_start: int = 0
     retained: int = 0
-    changed: set[str] = field(default_factory=set)
-    """Accounts that began or left in the span."""
+    """Of those at the start, the ones that are active at the end too, wherever they belong by then."""
     won: int = 0
     revenue: Fraction = Fraction(0)
     with_cost: Fraction = Fraction(0)
@@ -244,9 +243,13 @@ class CustomerBooks:
 
 
 def keys_of(books: CustomerBooks, level: str) -> set[str]:
-    known = [(each, each.from_ms) for each in books.customers if each.from_ms is not None]
-    owned: list[tuple[Placed, int]] = [*known, *((each, each.time_ms) for each in books.feedback)]
+    owned: list[tuple[Placed, int]] = [(each, each.time_ms) for each in books.feedback]
     owned += [(each, each.time_ms) for each in books.spend]
+    for customer in books.customers:
+        if customer.from_ms is not None:
+            spells = books.roster.spells.get(customer.rep, ())
+            moves = {time_ms for spell in spells for time_ms in (spell.start_ms, spell.end_ms)}
+            owned += [(customer, time_ms) for time_ms in (customer.from_ms, *moves)]
     return {key_of(each, level, time_ms, books.roster) for each, time_ms in owned}
 
 
@@ -272,31 +275,20 @@ def tallies(
         if span.holds(answer.time_ms):
             key = key_of(answer, level, answer.time_ms, books.roster)
             found[key].answers[answer.kind].append(answer)
-    for tally in found.values():
-        tally.retained -= len(tally.changed)
     return found
 
 
 def _tally_stay(
     customer: Customer, found: defaultdict[str, Tally], level: str, span: Span, roster: Roster
 ) -> None:
-    """Count who was there at the start and who stayed: of those active at the end here, who did not begin
-    in between here; and who left in between here."""
-    if customer.is_active(span.end_ms):
-        tally = found[key_of(customer, level, span.end_ms - 1, roster)]
+    """Count it where it belonged when the span began, if it was active then.
+
+    A span that has only just begun ends before anything of its first instant.
+    """
+    if customer.is_active(span.start_ms):
+        tally = found[key_of(customer, level, min(span.start_ms, span.end_ms - 1), roster)]
         tally.at_start += 1
-        tally.retained += 1
-    if customer.from_ms is None:
-        return
-    if span.holds(customer.from_ms):
-        tally = found[key_of(customer, level, customer.from_ms, roster)]
-        tally.at_start -= 1
-        tally.changed.add(customer.id)
-    if customer.churned_ms is not None and span.holds(customer.churned_ms):
-        tally = found[key_of(customer, level, customer.churned_ms, roster)]
-        tally.at_start += 1
-        tally.retained += 1
-        tally.changed.add(customer.id)
+        tally.retained += customer.is_active(span.end_ms)
 
 
 def _tally_purchases(

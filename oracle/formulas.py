@@ -36,6 +36,7 @@ SAME_AS: Mapping[str, str] = {
     "follow_ups_in_time": "follow_ups_on_time", "customers_new": "new_customers",
     "accounts_buying": "buying_customers", "won_after_first": "deals_after_first_sale",
     "customers_new_repeating": "repeat_customers", "accounts_active": "active_customers",
+    "accounts_at_start": "customers_at_start", "accounts_left": "customers_lost",
     "expansion_amount": "expansion_revenue", "spend_amount": "spend", "csat_good": "csat_satisfied",
     "csat_answers": "csat_responses", "nps_answers": "nps_responses", "enps_answers": "enps_responses",
     "pulse_answers": "pulse_responses", "calls_on_closed_deals": "calls_on_closed",

@@ -15,7 +15,6 @@ from metrics.known import Ground
 from metrics.labels import label_value
 from metrics.measures import (
     BY_NAME,
-    BY_NUMBER,
     HINDSIGHT_KEY_MIN,
     Kind,
     Measure,
@@ -35,8 +34,13 @@ from streams.entities import State
 _SCALAR_KEYS: Final = 1024
 _MILLION: Final = 1_000_000
 WEIGHTED: Final = BY_NAME["open_weighted"]
-_MILLIONTHS: Final = BY_NAME["open_weighted_millionths"].number
+_MILLIONTHS: Final = "open_weighted_millionths"
 _UNRATED: Final = BY_NAME["open_unrated"].number
+_ACTIVE: Final = BY_NAME["accounts_active"].number
+_AT_START: Final = Measure(-1, "accounts_at_start", Unit.COUNT)
+_LEFT: Final = Measure(-2, "accounts_left", Unit.COUNT)
+_OF_NAME: Final = BY_NAME | {measure.name: measure for measure in (_AT_START, _LEFT)}
+"""What a formula names that records make up: the measures, and what follows from when an account stayed."""
 _DETAILS: Final = (
     "status", "stage", "kind", "outcome", "duration_seconds", "score", "scale", "category", "amount",
     "currency", "source", "account_id", "deal_id", "lead_id",
@@ -116,7 +120,7 @@ class Question:
 
     def weighted(self, values: Mapping[int, int], stage: str) -> Fraction:
         """Return an open amount times its probability: its own, else its stage's."""
-        own = values.get(WEIGHTED.number, 0) + Fraction(values.get(_MILLIONTHS, 0), _MILLION)
+        own = values.get(WEIGHTED.number, 0) + Fraction(values.get(BY_NAME[_MILLIONTHS].number, 0), _MILLION)
         chance = round(self._chances.of_stage.get(stage, 0) * _MILLION)
         return own + Fraction(values.get(_UNRATED, 0) * chance, _MILLION)
 
@@ -153,10 +157,13 @@ def list_entries(counted: Iterable[Counted], question: Question) -> Listing:
     wanted = {part.measure.number: part.measure for part in question.parts}
     levels: dict[tuple[str, str], Entry] = {}
     members: dict[str, set[int]] = {}
+    stays: dict[str, list[Counted]] = {}
     for one in counted:
         if one.time_ms >= question.end_ms:
             continue
         one = _known_by(one, question.end_ms)
+        if _ACTIVE in one.values:
+            stays.setdefault(one.id, []).append(one)
         _add_levels(one, question, wanted, levels, listing)
         if one.time_ms >= question.start_ms:
             _add_flows(one, question, wanted, members, listing)
@@ -168,6 +175,9 @@ def list_entries(counted: Iterable[Counted], question: Question) -> Listing:
                 listing.sums[name] += value
     for name, seen in members.items():
         listing.sums[name] = Fraction(len(seen))
+    if _AT_START.number in wanted or _LEFT.number in wanted:
+        for rows in stays.values():
+            _add_stay(rows, question, wanted, listing)
     listing.entries.sort(key=lambda each: (each.time_ms, each.kind, each.id))
     return listing
 
@@ -255,6 +265,30 @@ def _add_flows(
             listing.sums[name] += value * worth
 
 
+def _add_stay(
+    rows: Sequence[Counted], question: Question, wanted: Mapping[int, Measure], listing: Listing
+) -> None:
+    """Count an account, by the rows that say when it was active, where it was when the window began.
+
+    An empty window ends before anything of the instant it begins at.
+    """
+    before = [one for one in rows if one.time_ms < question.start_ms]
+    if sum(one.values[_ACTIVE] for one in before) <= 0:
+        return
+    began, newest = before[0], max(rows, key=lambda one: one.time_ms)
+    cell = question.placed(began.cell, min(question.start_ms, question.end_ms - 1))
+    if not question.holds(cell):
+        return
+    counts = {_AT_START: True, _LEFT: newest.values[_ACTIVE] < 0}
+    told = [measure for measure, so in counts.items() if so and measure.number in wanted]
+    if told:
+        entry = _entry(newest if _LEFT in told else began, cell)
+        entry.values = {measure.name: Fraction(1) for measure in told}
+        listing.entries.append(entry)
+        for measure in told:
+            listing.sums[measure.name] += 1
+
+
 def _entry(one: Counted, cell: Cell) -> Entry:
     return Entry(one.kind, one.id, one.time_ms, cell, one.details)
 
@@ -273,17 +307,16 @@ def parts_of(sides: Sequence[tuple[str, Iterable[Term]]]) -> tuple[Part, ...]:
     found: dict[Term, list[str]] = {}
     for side, terms in sides:
         for name, at in terms:
-            if name in BY_NAME and BY_NAME[name].number != _MILLIONTHS:  # whole and millionths are one
+            if name in _OF_NAME and name != _MILLIONTHS:  # whole and millionths are one
                 found.setdefault((name, at), []).append(side)
     return tuple(
-        Part(BY_NAME[name], tuple(found[name, at]), at) for name, at in sorted(found, key=_own_window_first)
+        Part(_OF_NAME[name], tuple(found[name, at]), at) for name, at in sorted(found, key=_own_window_first)
     )
 
 
 def _own_window_first(term: Term) -> tuple[str, int]:
     name, at = term
-    assert BY_NUMBER[BY_NAME[name].number].name == name
-    return at, BY_NAME[name].number
+    return at, _OF_NAME[name].number
 
 
 def merged(listings: Iterable[tuple[str, Listing]]) -> Listing:

@@ -5,6 +5,10 @@ from typing import Final
 from metrics.formula import KpiUnit
 from metrics.kpi import DEALS, LEADS, Kpi
 
+_THEN: Final = (
+    "for the team or region they belonged to when the window began, wherever their rep is at its end"
+)
+
 CUSTOMER_KPIS: Final = (
     Kpi(
         "new_customers",
@@ -45,25 +49,30 @@ CUSTOMER_KPIS: Final = (
         "accounts_active", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
-        "customers_at_start", "Accounts that were active when the window began.",
-        "accounts_active - accounts_activated + accounts_churned", KpiUnit.COUNT, LEADS,
+        "customers_at_start",
+        "Accounts that were active when the window began, for the team or region they belonged to then.",
+        "accounts_at_start", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
-        "customers_retained", "Accounts that were active when the window began and still are at its end.",
-        "accounts_active - accounts_changed + accounts_churned", KpiUnit.COUNT, LEADS,
+        "customers_retained",
+        f"Accounts that were active when the window began and still are at its end, {_THEN}.",
+        "customers_at_start - customers_lost", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
         "customer_retention",
         "Share of the accounts active at the start of the window that still are at its end; who came in"
-        " between is new and does not count, whether still there or not.",
+        f" between is new and does not count, whether still there or not. They count {_THEN}.",
         "customers_retained / customers_at_start", KpiUnit.RATIO, LEADS,
     ),
     Kpi(
-        "customers_lost", "Accounts that were active when the window began and no more at its end.",
-        "customers_at_start - customers_retained", KpiUnit.COUNT, LEADS,
+        "customers_lost",
+        f"Accounts that were active when the window began and no more at its end, {_THEN}.",
+        "accounts_left", KpiUnit.COUNT, LEADS,
     ),
     Kpi(
-        "customer_churn", "Share of the accounts active at the start of the window that are not at its end.",
+        "customer_churn",
+        "Share of the accounts active at the start of the window that are not at its end. They count"
+        f" {_THEN}.",
         "customers_lost / customers_at_start", KpiUnit.RATIO, LEADS,
     ),
     Kpi(

@@ -13,6 +13,7 @@ import pytest
 from metrics.calendar import rfc3339
 from metrics.catalogue import BUILT_IN
 from metrics.formula import KpiUnit
+from metrics.given import GIVEN
 from metrics.kpi import Kpi
 from metrics.measures import BY_NAME, Kind
 from metrics.reference import Rate, Reference, RosterSpell, Stage
@@ -85,7 +86,8 @@ def assert_adds_up(answer: Any) -> None:
     for part in answer["parts"]:
         name = part["measure"]
         given = [r["contributions"][name] for r in answer["records"] if name in r["contributions"]]
-        if BY_NAME[name.partition("@")[0]].kind in (Kind.FLOW, Kind.LEVEL):
+        measure = name.partition("@")[0]
+        if measure in GIVEN or BY_NAME[measure].kind in (Kind.FLOW, Kind.LEVEL):
             assert sum(map(Fraction, map(str, given))) == Fraction(str(part["listed"])), name
         if "value" in part:
             assert part["no_longer_listed"] == 0, (answer["kpi"], part)
