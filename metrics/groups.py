@@ -1,6 +1,6 @@
 """Cells and the rows that count in, the groups of one level (teams, reps, stages…) with their labels out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -141,11 +141,18 @@ class CellContents:
 
 
 def group_level(
-    contents: CellContents, level: str, keys_max: int, rostered: Sequence[Spell] = ()
+    contents: CellContents,
+    level: str,
+    keys_max: int,
+    rostered: Sequence[Spell] = (),
+    *,
+    roster_is_free: bool = False,
+    only: Set[str] | None = None,
 ) -> LevelGroups:
     """Return the groups of a level that any pane or the roster speaks of, within the budget of labels.
 
-    `rostered` are the spells that run; the cells hold one of each.
+    `rostered` are the spells that run; the cells hold one of each. Those whom they name take no part of the
+    budget if `roster_is_free`. Whose label is not among `only`, where it is given, is in no group.
     """
     cells = contents.cells
     if level == "floor":
@@ -158,6 +165,10 @@ def group_level(
         names = {label_value(name) for spell in rostered if (name := _OF_SPELL[level](spell))}
         known = np.array([label in names for label in candidates.labels], dtype=np.bool_)
         exists |= known
+    if only is not None:
+        exists &= np.array([label in only for label in candidates.labels], dtype=np.bool_)
+    if roster_is_free:
+        keys_max += int(np.count_nonzero(known & exists))
     crowded = np.count_nonzero(exists) > keys_max
     nothing = np.zeros(len(candidates.labels), dtype=np.int64)
     contributions = contents.contributions(candidates) if crowded else nothing

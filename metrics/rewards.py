@@ -4,9 +4,8 @@ What the snapshot holds already is taken from it; windows of their own (a contes
 period's) are computed beside it, only while there is something to compute.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -67,7 +66,7 @@ class RewardTaker:
         self._config = config
         self._rules = rules
         # Everybody takes part, also who is beyond the budget of labels.
-        self._beside = Snapshotter(replace(config, keys_per_level_max=sys.maxsize))
+        self._beside = Snapshotter(config.for_everybody())
 
     def take(self, image: PaneImage, snapshot: KpiSnapshot, kept: Kept) -> RewardReport:
         """Return the report for everybody: of commissions, those that everybody may see."""

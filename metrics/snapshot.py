@@ -55,6 +55,10 @@ class SnapshotConfig:
     gauge_windows: GaugeWindows = field(default_factory=GaugeWindows)
     """Which of `windows` become gauges; a snapshot holds them all at every level."""
     keys_per_level_max: int = 2000
+    strangers_max: int = 20_000
+    """Names that no roster knows, of which so many take part in what is for everybody."""
+    roster_is_free: bool = False
+    """Whom the roster knows is shown whatever `keys_per_level_max` says."""
     catalogue: Catalogue = BUILT_IN
     targets: tuple[Target, ...] = ()
     """Targets of the settings; a reference record of the same id replaces one."""
@@ -65,6 +69,17 @@ class SnapshotConfig:
     @property
     def target_rules(self) -> TargetRules:
         return TargetRules(self.catalogue, self.calendar, self.currency, self.pacing.year_named_by)
+
+    def for_everybody(self) -> "SnapshotConfig":
+        """Return what is asked for rankings: of everybody on the roster, and of so many strangers.
+
+        Without a bound, a flood of made-up names would take the memory of a number for each of them.
+        """
+        return replace(self, keys_per_level_max=self.strangers_max, roster_is_free=True)
+
+    def for_named(self) -> "SnapshotConfig":
+        """Return what is asked for keys that are named one by one (`Filters.keys`): no budget holds."""
+        return replace(self, keys_per_level_max=sys.maxsize)
 
     @property
     def ground(self) -> Ground:
@@ -85,12 +100,18 @@ class Filters:
     levels: tuple[str, ...] | None = None
     kpis: tuple[str, ...] | None = None
     windows: tuple[str, ...] | None = None
+    keys: frozenset[tuple[str, str]] | None = None
+    """(level, label) of each; the floor needs none."""
 
     def check(self, catalogue: Catalogue) -> None:
         """Raise ValueError for a name that does not exist, naming what was meant."""
         _known("level", self.levels, LEVELS)
         _known("KPI", self.kpis, [kpi.name for kpi in catalogue])
         _known("window", self.windows, WINDOW_NAMES)
+
+    def labels(self, level: str) -> frozenset[str] | None:
+        """Return the labels that are asked for at a level; None for all."""
+        return None if self.keys is None else frozenset(key for own, key in self.keys if own == level)
 
     def wants(self, target: Target) -> bool:
         return (self.levels is None or target.level in self.levels) and (
@@ -167,7 +188,7 @@ class Snapshotter:
         plain = self.take_kpis(image, as_of_ms, filters=filters, strict=strict, now_ms=now_ms)
 
         def ask(asked: Ask) -> KpiSnapshot:
-            wanted = Filters(asked.levels, asked.kpis, ())
+            wanted = Filters(asked.levels, asked.kpis, (), asked.keys)
             return self._for_targets.take_kpis(
                 image, as_of_ms, filters=wanted, strict=strict, extra_windows=asked.windows
             )
@@ -200,8 +221,8 @@ class Snapshotter:
 
     @cached_property
     def _for_targets(self) -> "Snapshotter":
-        """Return one that shows every key: a target's rep may be beyond the budget of labels."""
-        return Snapshotter(replace(self._config, keys_per_level_max=sys.maxsize))
+        """Return one for the keys that have a target: they may be beyond the budget of labels."""
+        return Snapshotter(self._config.for_named())
 
     def take_kpis(
         self,
@@ -282,7 +303,14 @@ class Snapshotter:
         for level in config.levels if filters.levels is None else filters.levels:
             # Few measures tell the stage; what the others count would come as "unassigned".
             own, within = (by_stage, stage_contents) if level == "stage" else (money, contents)
-            groups = group_level(within, level, config.keys_per_level_max, rostered)
+            groups = group_level(
+                within,
+                level,
+                config.keys_per_level_max,
+                rostered,
+                roster_is_free=config.roster_is_free,
+                only=filters.labels(level),
+            )
             keys[level] = groups.keys
             sums = LevelSums(source, groups, own)
             for kpi in self._wanted(filters):

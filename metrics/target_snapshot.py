@@ -41,11 +41,13 @@ _OF_ROSTER: Final[dict[str, Callable[[RosterSpell], str | None]]] = {
 
 
 class Ask(NamedTuple):
-    """Which KPIs, at which levels, over which windows."""
+    """Which KPIs, at which levels, over which windows, of whom."""
 
     levels: tuple[str, ...]
     kpis: tuple[str, ...]
     windows: tuple[Window, ...]
+    keys: frozenset[tuple[str, str]]
+    """Level and label of each that has a target: the sums of all others are not needed."""
 
 
 class TargetAnswer(NamedTuple):
@@ -137,7 +139,8 @@ def _ask(running: Sequence[PlannedTarget], as_of_ms: int, catalogue: Catalogue) 
         for target in running
     }
     levels = dict.fromkeys(target.record.level for target in running)
-    return Ask(tuple(levels), tuple(kpis), tuple(windows.values()))
+    keys = frozenset((target.record.level, target.label) for target in running)
+    return Ask(tuple(levels), tuple(kpis), tuple(windows.values()), keys)
 
 
 class _Numbers:

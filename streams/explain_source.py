@@ -5,7 +5,6 @@ the contributions of the entities in them. Keeps nothing, logs no record, takes 
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Context, Decimal, localcontext
@@ -122,11 +121,12 @@ class Explained:
         self.kpi = config.catalogue[ask.kpi]
         self.parts = parts_of(_sides(config.catalogue, self.kpi))
         catalogue, self._totals = _with_totals(config.catalogue, self.parts, ask.level)
-        whole = replace(config, catalogue=catalogue, keys_per_level_max=sys.maxsize, levels=(ask.level,))
+        whole = replace(config.for_named(), catalogue=catalogue, levels=(ask.level,))
         filters = Filters(
             levels=(ask.level,),
             kpis=(self.kpi.name, *self._totals),
             windows=None if ask.window is None else (ask.window,),
+            keys=frozenset({(ask.level, ask.key)}),
         )
         self._snapshot = Snapshotter(whole).take_kpis(image, at_ms, filters=filters, strict=True)
         start_ms, self._window = self._bounds()

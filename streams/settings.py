@@ -353,6 +353,7 @@ def snapshot_config_of(settings: Settings) -> SnapshotConfig:
         windows=settings.metrics.windows,
         gauge_windows=settings.metrics.gauge_windows,
         keys_per_level_max=settings.metrics.keys_per_level_max,
+        strangers_max=settings.metrics.strangers_max,
         catalogue=catalogue_of(settings),
         stage_probability=settings.floor.stage_probability,
         targets=tuple(target.as_target() for target in settings.targets),

@@ -58,6 +58,11 @@ class MetricsSettings(BaseModel):
     keys_per_level_max: int = Field(
         default=2000, ge=1, description="beyond it, keys share the label value 'other'"
     )
+    strangers_max: int = Field(
+        default=20_000,
+        ge=1,
+        description="of names no roster knows, so many are ranked, in contests and paid: who did most",
+    )
 
     @property
     def gauge_windows(self) -> GaugeWindows:

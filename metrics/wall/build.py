@@ -1,8 +1,6 @@
 """The newest snapshot and the panes in, every watched board's widgets out, once per tick. Reads no clock."""
 
-import sys
 from collections.abc import Iterable
-from dataclasses import replace
 
 from metrics.beside import BesideReport
 from metrics.kpi_snapshot import KpiSnapshot
@@ -21,7 +19,7 @@ class BoardBuilder:
 
     def __init__(self, config: SnapshotConfig) -> None:
         self.config = config
-        self._beside = Snapshotter(replace(config, keys_per_level_max=sys.maxsize))
+        self._beside = Snapshotter(config.for_everybody())
         self._trends = Trends(config)
 
     def build(

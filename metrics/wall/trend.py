@@ -4,7 +4,6 @@ Every point is computed from the panes as they are now, so that corrections move
 restart changes nothing. Points stand at marks of the local clock: between two there is little to do.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -99,7 +98,7 @@ class Trends:
     def __init__(self, config: SnapshotConfig) -> None:
         self._calendar = config.calendar
         catalogue = _OverWindows(config.catalogue.kpis)
-        self._snapshotter = Snapshotter(replace(config, catalogue=catalogue, keys_per_level_max=sys.maxsize))
+        self._snapshotter = Snapshotter(replace(config.for_named(), catalogue=catalogue))
         self._families: dict[tuple[str, str | None], _Family] = {}
         self._lines: dict[TrendKey, list[float | None]] = {}
 
@@ -132,7 +131,12 @@ class Trends:
                 return False
         self._families[level, window] = _Family(marks, as_of_ms, rows, keys)
         spans = [_ending_at(mark, window, self._calendar) for mark in marks]
-        filters = Filters(levels=(level,), kpis=tuple(sorted({key.kpi for key in keys})), windows=())
+        filters = Filters(
+            levels=(level,),
+            kpis=tuple(sorted({key.kpi for key in keys})),
+            windows=(),
+            keys=frozenset((level, label_value(key.key)) for key in keys),
+        )
         taken = self._snapshotter.take_kpis(image, as_of_ms, filters=filters, extra_windows=spans)
         for key in keys:
             self._lines[key] = _line(taken, key)

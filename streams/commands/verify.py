@@ -97,7 +97,7 @@ async def _verify(
         newest_ms = image.state.newest_event_ms
         # The end of a window is not in it: to judge the newest event too, look one millisecond later.
         at_ms = now_ms if under.clock == "wall" or newest_ms is None else newest_ms + 1
-    config = replace(snapshot_config_of(under), keys_per_level_max=sys.maxsize)
+    config = replace(snapshot_config_of(under), keys_per_level_max=sys.maxsize, strangers_max=sys.maxsize)
     snapshot = Snapshotter(config).take_kpis(image, at_ms, filters=filters, strict=True, now_ms=now_ms)
     beside = told_beside(image, at_ms, config, beside_rules_of(under), filters)
     log = Log(rules_of(under, now_ms))
