@@ -74,6 +74,7 @@ CONFIG_VARIABLE = "SALESFLOOR_CONFIG"
 SHORT_FORMS: dict[str, tuple[str, ...]] = {"KAFKA": ("kafka", "bootstrap"), "REDIS": ("redis", "url")}
 """Variables that every command reads, without the section and key in their names."""
 
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
