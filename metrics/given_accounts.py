@@ -32,12 +32,17 @@ class AccountRows:
     """Active accounts that leave one place and enter another at an edge itself."""
 
     @classmethod
-    def of(cls, recorded: Rows, changed: HistogramRows | None, moves: Rows, edges_ms: Index) -> "AccountRows":
-        at_edge = (moves.column == _ACTIVE) & (moves.start_ms == edges_ms[moves.segment - 1])
+    def of(
+        cls, recorded: Rows, changed: HistogramRows | None, placed: Rows, edges_ms: Index
+    ) -> "AccountRows":
+        """`placed` are the recorded rows in their places, and behind them those that move what is open."""
+        behind = len(recorded.cell)
+        moves = placed.only(behind + np.flatnonzero(placed.column[behind:] == _ACTIVE))
+        at_edge = (moves.segment > 0) & (moves.start_ms == edges_ms[moves.segment - 1])
         return cls(
             recorded.only(np.flatnonzero(recorded.column == _ACTIVATED)),
             changed,
-            moves.only(np.flatnonzero(at_edge & (moves.segment > 0))),
+            moves.only(np.flatnonzero(at_edge)),
         )
 
 

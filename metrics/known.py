@@ -70,14 +70,13 @@ class Known:
         rows, histograms = rows_before(log, edges_ms)
         rows = weighted(rows, self._chance_millionths)
         placed = self.places.placed(rows, edges_ms)
-        moves = placed.only(np.arange(len(rows.cell), len(placed.cell)))
         later, known = known_before(log.hindsight, edges_ms)
         later = later.with_cell(self.places.flows(later.cell, later.start_ms))
         return KnownRows(
             placed.and_also(later),
             {name: self.places.histogram(each) for name, each in histograms.items()},
             Untold.of(later, known),
-            AccountRows.of(rows, histograms.get(CHANGED), moves, edges_ms),
+            AccountRows.of(rows, histograms.get(CHANGED), placed, edges_ms),
         )
 
     @property
