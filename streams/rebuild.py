@@ -217,8 +217,6 @@ class _Rebuild:
             for slot in range(self.progress.slots):
                 await self._fold_to_end(slot)
             await self._switch(shown)
-        except AnotherBegan:
-            raise  # what stands there is the other one's
         except BaseException:
             await self._clear()
             raise
