@@ -339,8 +339,14 @@ async def caught_up(parts: AsyncExitStack, settings: Settings, plan: Plan, names
     redis = Redis.from_url(settings.redis.url.get_secret_value())
     parts.push_async_callback(redis.aclose)
     watching = asyncio.create_task(watch(store, redis, plan, urls, samples))
-    await parts.enter_async_context(role("worker", f"{urls['worker']}/-/healthy", **environment))
-    await watching
+    worker = await parts.enter_async_context(role("worker", f"{urls['worker']}/-/healthy", **environment))
+    ended = asyncio.create_task(worker.wait())
+    await asyncio.wait((watching, ended), return_when=asyncio.FIRST_COMPLETED)
+    if not watching.done():
+        watching.cancel()
+        raise SystemExit(f"the worker ended; {samples[-1].folded:,} of {plan.events:,} events are folded")
+    ended.cancel()
+    watching.result()
     await asyncio.sleep(10)  # what would be celebrated or raised after the end has its time
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

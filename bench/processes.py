@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, Process
+import tempfile
+from asyncio.subprocess import STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,33 +12,44 @@ import aiohttp
 
 STARTS_WITHIN_SECONDS = 120.0
 STOPS_WITHIN_SECONDS = 60.0
+SAID_BYTES = 4_000
+"""So much of the end of what a process said is shown."""
 
 
 @asynccontextmanager
 async def role(name: str, ready_url: str, **environment: str) -> AsyncIterator[Process]:
-    """Run `salesfloor NAME` and give it once it says that it is ready."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from streams.cli import main; main()",
-        name,
-        env=os.environ | environment,
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-    )
-    try:
-        await until_ready(ready_url, process)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
+    """Run `salesfloor NAME` and give it once it says that it is ready; one that ends by itself is told of."""
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from streams.cli import main; main()",
+            name,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=STDOUT,
+        )
         try:
-            async with asyncio.timeout(STOPS_WITHIN_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            print(f"{name} did not stop within {STOPS_WITHIN_SECONDS:g} s and was killed", file=sys.stderr)
-            process.kill()
+            await until_ready(ready_url, process)
+            yield process
+        finally:
+            if process.returncode is not None:
+                log.seek(0)
+                last = log.read()[-SAID_BYTES:].decode(errors="replace")
+                print(f"{name} ended by itself with {process.returncode}:\n{last}", file=sys.stderr)
+            await _stopped(name, process)
+
+
+async def _stopped(name: str, process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOPS_WITHIN_SECONDS):
             await process.wait()
+    except TimeoutError:
+        print(f"{name} did not stop within {STOPS_WITHIN_SECONDS:g} s and was killed", file=sys.stderr)
+        process.kill()
+        await process.wait()
 
 
 async def until_ready(url: str, process: Process) -> None:
