@@ -115,9 +115,12 @@ class SnapshotService:
         self._ticked_for = None
 
     def to_be_kept(self) -> tuple[ContestStanding, ...]:
-        """Return the contests whose result is due and not written down; none while numbers may be missing."""
-        report = self._beside
+        """Return the contests whose result is due and not written down; none while numbers may be missing,
+        nor before the first event: history may be on its way to a new floor."""
+        report, snapshot = self._beside, self._current
         if report is None or report.alert_state.replay_in_progress or not self.ready:
+            return ()
+        if snapshot is None or snapshot.state.newest_event_ms is None:
             return ()
         return tuple(each for each in to_be_kept(report.rewards) if each.contest.id not in self._kept)
 

@@ -64,7 +64,7 @@ def until(ready: Callable[[], Any]) -> Any:
 
 
 def keys(contest: dict[str, Any]) -> list[tuple[int, str, int]]:
-    return [(entry["rank"], entry["key"], entry["value"]) for entry in contest["standings"]]
+    return [(entry["rank"], entry["key"], entry["value"]) for entry in contest.get("standings", ())]
 
 
 @pytest.mark.timeout(240)
@@ -72,6 +72,8 @@ def test_a_late_correction_moves_the_running_contest_and_not_the_frozen_one(tmp_
     with running_floor(SALESFLOOR_CONTESTS=CONTESTS) as floor:
         file = tmp_path / "events.jsonl"
         published(floor, file, won("D1", "ann", "2026-01-05T10:00:00Z"))
+        # The clock is the newest event's: it must not pass the end before the first deal is read.
+        until(lambda: keys(contest(floor.metrics, "open")) == [(1, "ann", 1)])
         published(floor, file, won("D2", "bob", "2026-01-07T10:00:00Z"))
         final = until(lambda: final_of(floor.metrics))
         assert (final["stage"], keys(final)) == ("final", [(1, "ann", 1), (2, "bob", 0)])

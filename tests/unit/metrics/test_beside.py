@@ -115,7 +115,8 @@ def keys_of(contest: dict[str, Any]) -> list[tuple[int, str]]:
 
 def test_a_contest_moves_until_it_is_settled_and_never_after_it_was_kept() -> None:
     before_end, clock = won("ann", THURSDAY_NOON_MS - 1), Clock(THURSDAY_NOON_MS - 1000)
-    reader = FakeReader([*before_end, *won("bob", THURSDAY_NOON_MS + 1, 90_000)])
+    heard = replace(READY, newest_event_ms=THURSDAY_NOON_MS)
+    reader = FakeReader([*before_end, *won("bob", THURSDAY_NOON_MS + 1, 90_000)], state=heard)
     service = service_of(reader, clock, RewardRules(contests=(CONTEST,)))
     assert (contest_of(service)["stage"], keys_of(contest_of(service))) == ("running", [])
 
@@ -154,6 +155,13 @@ def test_no_result_is_due_while_history_is_folded_anew() -> None:
     service = service_of(reader, Clock(THURSDAY_NOON_MS + DAY_MS), RewardRules(contests=(CONTEST,)))
     assert service.to_be_kept() == ()
     assert samples_of(service)["salesfloor_replay_in_progress"] == 1
+
+
+def test_no_result_is_due_before_the_first_event_for_history_may_be_on_its_way() -> None:
+    clock, rules = Clock(THURSDAY_NOON_MS + DAY_MS), RewardRules(contests=(CONTEST,))
+    heard = replace(READY, newest_event_ms=THURSDAY_NOON_MS)
+    assert service_of(FakeReader([]), clock, rules).to_be_kept() == ()
+    assert len(service_of(FakeReader([], state=heard), clock, rules).to_be_kept()) == 1
 
 
 def test_conversion_is_counted_per_team_and_for_the_floor_and_compared_with_the_weeks_before() -> None:
