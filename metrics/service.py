@@ -27,7 +27,8 @@ from metrics.target_gauges import target_gauges
 _MS_PER_SECOND: Final = 1000
 _LOOK_SECONDS: Final = 0.02
 _REST_SECONDS_MIN: Final = 0.05
-"""Before a tick between the ticks, computing rests so long, and at least as long as it took: half a core."""
+"""Before a tick between the ticks, computing rests so long, and at least as long as it took of a processor's
+time: half a core, also where it had to wait for one."""
 NOTHING_BESIDE: Final = BesideRules()
 
 
@@ -136,14 +137,13 @@ class SnapshotService:
         """Tick until `stop` is set; computing happens in a thread, so the event loop stays free."""
         tick_seconds = self._tick_ms / _MS_PER_SECOND
         while not stop.is_set():
-            began = time.monotonic()
+            began, spent = time.monotonic(), 0.0
             wanted = self._wanted()
             if wanted is not None:
-                await asyncio.to_thread(self._finish, *wanted)
+                spent = await asyncio.to_thread(_cpu_seconds, partial(self._finish, *wanted))
                 self._next_tick.set()
                 self._next_tick = asyncio.Event()
             ended = time.monotonic()
-            spent = ended - began
             due = max(began + tick_seconds, ended + spent)
             await self._wait_for_tick(stop, ended + max(_REST_SECONDS_MIN, spent), due)
 
@@ -247,3 +247,10 @@ class SnapshotService:
     ) -> tuple[Gauge, ...]:
         of_kpis = kpi_gauges(snapshot, self._labels, windows)
         return (*of_kpis, *target_gauges(snapshot), *beside.gauges(), *self._more_gauges())
+
+
+def _cpu_seconds(work: Callable[[], None]) -> float:
+    """Do the work; return the processor time that this thread spent on it."""
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began

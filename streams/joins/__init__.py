@@ -37,13 +37,14 @@ class Joins:
         touched: list[dict[str, None]] = [{} for _ in self._joins]
         for kind, entity_id, _, fact in changes:
             table = self._tables[kind]
-            before, all_before = table.get(entity_id), table.all(entity_id)
+            before = table.all(entity_id)
             table.put(slot, entity_id, fact)
-            after = table.get(entity_id)
-            if all_before != table.all(entity_id):
-                seen = FactChange(kind, entity_id, before, after)
+            after = table.all(entity_id)
+            if before != after:
+                seen = FactChange(kind, entity_id, before[0] if before else None, after[0] if after else None)
                 for join, ids in zip(self._joins, touched, strict=True):
-                    ids |= dict.fromkeys(join.learn(seen, self._facts))
+                    for joined_id in join.learn(seen, self._facts):
+                        ids[joined_id] = None
         for join, ids, held in zip(self._joins, touched, self._held, strict=True):
             for joined_id in ids:
                 self._settle(held, joined_id, join.contributions(joined_id, self._facts), number_of, rows)
@@ -73,6 +74,8 @@ class Joins:
         number_of: Callable[[Cell], int],
         rows: Rows,
     ) -> None:
+        if not contributions and joined_id not in held:
+            return  # most deals have neither activities, nor a day they are due on, nor stages
         now: list[_Row] = [
             (time_ms, number_of(cell), key, value)
             for cell, time_ms, values in contributions

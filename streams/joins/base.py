@@ -47,7 +47,8 @@ class FactTable:
         seen = self._seen.get(entity_id)
         if seen is None:
             return []
-        return [seen[1], *(fact for _, fact in sorted(self._hidden.get(entity_id, {}).items()))]
+        hidden = self._hidden.get(entity_id)
+        return [seen[1]] if hidden is None else [seen[1], *(fact for _, fact in sorted(hidden.items()))]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._seen)
@@ -56,8 +57,12 @@ class FactTable:
         return len(self._seen)
 
     def put(self, slot: int, entity_id: str, fact: Fact | None) -> None:
-        held = self._hidden.pop(entity_id, {})
         seen = self._seen.pop(entity_id, None)
+        if (seen is None or seen[0] == slot) and entity_id not in self._hidden:
+            if fact is not None:  # of nearly all entities one slot alone knows
+                self._seen[entity_id] = (slot, fact)
+            return
+        held = self._hidden.pop(entity_id, {})
         if seen is not None:
             held[seen[0]] = seen[1]
         held.pop(slot, None)
