@@ -131,11 +131,12 @@ async def main(options: argparse.Namespace) -> None:
         except Exception as error:  # noqa: BLE001  one floor may fail, and the others go on
             answers[name] = f"{type(error).__name__}: {error}"
         print(f"{name}: load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    floors = {
-        name: {"could_not_run": each} if isinstance(each, str) else each.as_json()
-        for name, each in answers.items()
-    }
-    keep(options.json, {"events": options.events, "runs": options.runs, "floors": floors})
+        floors = {
+            name: {"could_not_run": each} if isinstance(each, str) else each.as_json()
+            for name, each in answers.items()
+        }
+        # After each: what was measured stays, should a later floor be given up.
+        keep(options.json, {"events": options.events, "runs": options.runs, "floors": floors})
     show(answers, options)
 
 
