@@ -262,6 +262,11 @@ class BatchConsumer(driver.Consumer):
         # broker's answer to this call would hold up.
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, self._thread.thread_loop))
 
+    @property
+    def _waits(self) -> bool:
+        """Say whether nothing is fetched on purpose: slots are taken over, or reading is paused."""
+        return not self.flow_active or bool(self._paused_partitions and not self._active_partitions)
+
     @Service.task
     async def _watch_coordinator(self) -> None:
         """Look at the group coordinator's errors, as aiokafka's own `getmany` would.
@@ -275,7 +280,7 @@ class BatchConsumer(driver.Consumer):
             if self.should_stop or consumer is None or consumer._coordinator is None:
                 continue
             try:
-                await self._in_thread(_check(consumer))
+                await self._in_thread(_check(consumer, waits=self._waits))
                 errors = 0
             except Exception as error:  # noqa: BLE001  whatever it is, the coordinator named it
                 errors += 1
@@ -285,8 +290,13 @@ class BatchConsumer(driver.Consumer):
                     await self.app.crash(error)
 
 
-async def _check(consumer: aiokafka.AIOKafkaConsumer) -> None:
+async def _check(consumer: aiokafka.AIOKafkaConsumer, *, waits: bool) -> None:
     coordinator = consumer._coordinator
+    if waits:
+        # Who fetches nothing for a minute leaves the group, and does not join again before he fetches: never,
+        # where it is Faust that waits for the group. A store that is away for long must not end in that.
+        with consumer._subscription.fetch_context():
+            pass
     heartbeat = coordinator._heartbeat_task
     if heartbeat is not None and heartbeat.done() and not heartbeat.cancelled() and heartbeat.exception():
         # An answer that aiokafka does not know ends the heartbeats, and with them the membership, while it
