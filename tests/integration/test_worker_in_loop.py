@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -156,3 +157,23 @@ async def test_lag_is_visible_in_kafka(cluster: Cluster) -> None:
             return bool(found == cluster.ends[DEALS, 0])
 
         await until(is_reported)
+
+
+async def test_worker_whose_reading_was_paused_for_long_reads_on(cluster: Cluster) -> None:
+    """As while Redis is away for minutes: aiokafka takes a member that fetches nothing for one that hangs."""
+    async with worker_in_this_loop(cluster) as app:
+        app.consumer._thread._consumer._coordinator._max_poll_interval = 6.0
+        for slot in app.keeper.owned:
+            app.consumer.pause(slot.partitions)
+        paused_at = time.monotonic()
+
+        async def is_overdue() -> bool:
+            return time.monotonic() - paused_at > 10.0
+
+        await until(is_overdue)
+        for slot in app.keeper.owned:
+            await app.keeper.read_on(slot)
+        events = floor_history(22, 200)
+        await cluster.produce(events)
+        await assert_exact(cluster, events)
+        assert app.keeper.counts.rebalances == 1
