@@ -116,6 +116,8 @@ class Floor:
             "SALESFLOOR_KAFKA": kafka,
             "SALESFLOOR_REDIS": redis_url,
             "SALESFLOOR_KAFKA__SESSION_TIMEOUT_SECONDS": str(plan.session_seconds),
+            # A machine that is busy with much else shall make a worker slow, not end it.
+            "SALESFLOOR_WORKER__MAIN_LOOP_TIMEOUT_SECONDS": "300",
         }
         self.written = 0
         self._kafka, self._slots = kafka, slots
@@ -160,8 +162,10 @@ class Floor:
                 self.written += 1
 
     async def folded(self) -> None:
-        """Return once everything that was written is committed."""
-        while await self._committed() < self.written:  # noqa: ASYNC110  Redis tells nobody of a field
+        """Return once everything that was written is committed; RuntimeError if a worker ends before."""
+        while await self._committed() < self.written:
+            if not all(each.is_running() for each in self.workers):
+                raise RuntimeError("a worker ended before all was committed")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _committed(self) -> int:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-STARTS_WITHIN_SECONDS = 120.0
+STARTS_WITHIN_SECONDS = 600.0
 STOPS_WITHIN_SECONDS = 60.0
 SAID_BYTES = 4_000
 """So much of the end of what a process said is shown."""
