@@ -57,7 +57,7 @@ WAIT_MAX_SECONDS = 10.0
 
 # A worker's heap is state that lives on and holds no cycles. Looking through it after every 700 new objects,
 # as Python does by default, takes a tenth of the fold's time.
-GC_THRESHOLDS = (10_000, 20, 50)
+GC_THRESHOLDS = (50_000, 20, 10)
 
 
 class WorkerFailed(Exception):

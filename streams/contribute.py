@@ -10,17 +10,15 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.measures import BY_NAME, hindsight_key, histogram_key
-from metrics.money import exponent_of, to_minor
 from metrics.panes import Cell
-from streams.entities import FIELDS, ActivityState, DealState, FeedbackState, LeadState, SpendState, State
-from streams.events import EntityKind
+from streams.entities import ActivityState, DealState, FeedbackState, LeadState, SpendState, State
+from streams.facts import DealFact, Fact, LeadFact, cell_of, fact_of, minor_of
 from streams.rules import FoldRules
 from streams.wire_form import SPEND_DAYS_MAX
 
 _MILLION: Final = 1_000_000
 CONVERSION_MS: Final = 30 * 86_400_000
 """A lead converted so long after its creation, or sooner, is a converted one of its cohort."""
-_STATUS_INDEX: Final = FIELDS[EntityKind.DEAL].index("status")
 
 CREATED = BY_NAME["created"].number
 CREATED_WON = BY_NAME["created_won"].number
@@ -80,14 +78,21 @@ Contribution = tuple[Cell, int, dict[int, int]]
 Contributions = list[Contribution]
 
 
-def contribute(state: State, rules: FoldRules) -> Contributions:
-    """Return what the entity adds to the panes; an empty list when it counts nowhere."""
+def contribute(state: State, rules: FoldRules, fact: Fact | None = None) -> Contributions:
+    """Return what the entity adds to the panes; an empty list when it counts nowhere.
+
+    `fact` is the state's own, where the caller has it already: what both say is then made once.
+    """
     if state.deleted:
         return []
-    if type(state) is DealState:
-        return _deal(state, rules) if state.merged_into is None else []
-    if type(state) is LeadState:
-        return _lead(state) if state.merged_into is None else []
+    if type(state) is DealState or type(state) is LeadState:
+        if state.merged_into is not None:
+            return []
+        fact = fact or fact_of(state, rules)
+        if type(fact) is DealFact and type(state) is DealState:
+            return _deal(state, fact, rules)
+        assert type(fact) is LeadFact
+        return _lead(fact)
     if type(state) is ActivityState:
         return _activity(state)
     if type(state) is FeedbackState:
@@ -97,43 +102,10 @@ def contribute(state: State, rules: FoldRules) -> Contributions:
     return []  # accounts and reference records say something about others
 
 
-def _minor(amount: Decimal | None, currency: str) -> int:
-    if amount is None:
-        return 0
-    exponent = exponent_of(currency)
-    assert exponent is not None, "decode and settings let only ISO 4217 codes in"
-    return to_minor(amount, exponent)
-
-
-def deal_amount_minor(deal: DealState, rules: FoldRules) -> int:
-    """Return the amount in the minor units of the deal's currency."""
-    return _minor(deal.amount, deal.currency or rules.currency)
-
-
-def deal_cell(deal: DealState, rules: FoldRules) -> Cell:
-    products = deal.products
-    return _cell(
-        deal.rep_id or "",
-        deal.team_id or "",
-        "" if not products else products[0] if len(products) == 1 else "several",
-        deal.source or "",
-        deal.region or "",
-        deal.currency or rules.currency,
-        "",
-    )
-
-
-def _cell(*values: str) -> Cell:
-    """Return a cell of all seven values; by the class's own way it costs three times as much."""
-    return tuple.__new__(Cell, values)
-
-
-def _deal(deal: DealState, rules: FoldRules) -> Contributions:
-    amount_minor = deal_amount_minor(deal, rules)
-    cell = deal_cell(deal, rules)
-    closed_ms = closed_at_ms(deal)
-    contributions = _open_interval(deal, cell, amount_minor, closed_ms, rules)
-    created_at_ms = deal.created_at_ms
+def _deal(deal: DealState, fact: DealFact, rules: FoldRules) -> Contributions:
+    cell, amount_minor = fact.cell, fact.amount_minor
+    created_at_ms, closed_ms = fact.created_at_ms, fact.closed_at_ms
+    contributions = _open_interval(deal, fact, rules)
     if created_at_ms is not None:
         cohort = {CREATED: 1}
         if deal.status == "won" and closed_ms is not None:
@@ -148,7 +120,7 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
         if not amount_minor:
             values[WON_WITHOUT_AMOUNT] = 1
         if deal.cost is not None:
-            values[WON_COST] = _minor(deal.cost, cell.currency)
+            values[WON_COST] = minor_of(deal.cost, cell.currency)
             values[WON_AMOUNT_WITH_COST] = amount_minor
         if created_at_ms is not None:
             cycle_ms = closed_ms - created_at_ms
@@ -159,28 +131,14 @@ def _deal(deal: DealState, rules: FoldRules) -> Contributions:
     return contributions
 
 
-def closed_at_ms(deal: DealState) -> int | None:
-    """Return when a won or lost deal closed: its closing time, else when its status was last written."""
-    if deal.status not in ("won", "lost"):
-        return None
-    if deal.closed_at_ms is not None:
-        return deal.closed_at_ms
-    return deal.stamps[deal.stamp_of[_STATUS_INDEX]][0]
-
-
-def _open_interval(
-    deal: DealState,
-    cell: Cell,
-    amount_minor: int,
-    closed_at_ms: int | None,
-    rules: FoldRules,
-) -> Contributions:
+def _open_interval(deal: DealState, fact: DealFact, rules: FoldRules) -> Contributions:
     """Return +x where the deal opens and -x where it closes: open in [opened, closed)."""
-    opened_at_ms = deal.first_seen_ms if deal.created_at_ms is None else deal.created_at_ms
+    cell, amount_minor = fact.cell, fact.amount_minor
+    opened_at_ms, closed_at_ms = fact.opened_at_ms, fact.closed_at_ms
     if closed_at_ms is not None and closed_at_ms <= opened_at_ms:
         return []
     overdue_at_ms = None if deal.expected_close_on is None else _overdue_at_ms(deal, opened_at_ms, rules)
-    open_cell = _cell(*cell[:-1], deal.stage) if deal.stage else cell
+    open_cell = cell_of(*cell[:-1], deal.stage) if deal.stage else cell
     values = {OPEN: 1}
     if amount_minor:
         values[OPEN_AMOUNT] = amount_minor
@@ -212,14 +170,8 @@ def _overdue_at_ms(deal: DealState, opened_at_ms: int, rules: FoldRules) -> int 
     return max(opened_at_ms, rules.calendar.instant_ms(deal.expected_close_on + timedelta(days=1)))
 
 
-def lead_cell(lead: LeadState) -> Cell:
-    return Cell(
-        rep=lead.rep_id or "", team=lead.team_id or "", source=lead.source or "", region=lead.region or ""
-    )
-
-
-def _lead(lead: LeadState) -> Contributions:
-    cell = lead_cell(lead)
+def _lead(lead: LeadFact) -> Contributions:
+    cell = lead.cell
     moments = (
         (lead.qualified_at_ms, LEADS_QUALIFIED),
         (lead.converted_at_ms, LEADS_CONVERTED),
@@ -307,7 +259,7 @@ def _feedback(feedback: FeedbackState) -> Contributions:
 def _spend(spend: SpendState, rules: FoldRules) -> Contributions:
     """Spread the amount evenly over its local days; the first days carry the minor units left over."""
     currency = spend.currency or rules.currency
-    amount_minor = _minor(spend.amount, currency)
+    amount_minor = 0 if spend.amount is None else minor_of(spend.amount, currency)
     if not amount_minor:
         return []
     cell = Cell(

@@ -172,13 +172,14 @@ _WINS_OVER_ALL: Final = bytes([_WINS]) * 256
 
 def new_state(event: Event) -> State:
     """Return the state after the first event of an entity."""
-    state = STATES[event.kind](
-        first_seen_ms=event.time_ms,
-        last_seen_ms=event.time_ms,
-        stamps=[],
-        stamp_of=_UNWRITTEN[event.kind],
-    )
-    merge_into(state, event)
+    kind, time_ms = event.kind, event.time_ms
+    stamp_of = bytearray(_UNWRITTEN[kind])
+    state = STATES[kind](first_seen_ms=time_ms, last_seen_ms=time_ms, stamps=[], stamp_of=b"")
+    if _WRITE[kind](state, event.changes, stamp_of, _WINS_OVER_ALL, 0):
+        state.stamps.append((time_ms, event.event_id))
+    state.stamp_of = bytes(stamp_of)
+    if type(state) is DealState:
+        _remember_stage(state, event)
     return state
 
 
@@ -268,7 +269,10 @@ def _remember_stage(state: DealState, event: Event) -> bool:
     if changes.stage is UNSET:
         return False
     write, known = (event.time_ms, event.event_id, intern(changes.stage or "")), state.stage_writes
-    place = bisect_left(known, write)
+    if not known:
+        state.stage_writes = (write,)
+        return True
+    place = len(known) if write > known[-1] else bisect_left(known, write)
     if place < len(known) and known[place] == write:
         return False
     if len(known) == STAGE_WRITES_MAX:

@@ -16,8 +16,9 @@ class EntityStore:
         self.kind = kind
         self.states: dict[str, State] = {}
         """By entity id."""
-        self.changed: set[str] = set()
-        """Ids of entities that the next commit writes or deletes."""
+        self.changed: dict[str, None] = {}
+        """Ids of entities that the next commit writes or deletes, in the order of their events: what was made
+        together lies together in memory, and a set's order would fetch it piece by piece."""
         self.before: dict[str, State | None] = {}
         """Id -> the state that the panes still tell of, of entities whose contributions may have moved."""
         self.told: dict[str, Contributions] = {}
@@ -40,7 +41,7 @@ class EntityStore:
                 return False
             if outcome == COUNTS:
                 self.before[entity_id] = before
-        self.changed.add(entity_id)
+        self.changed[entity_id] = None
         return True
 
     def drop(self, entity_id: str) -> None:
@@ -48,4 +49,4 @@ class EntityStore:
         assert entity_id not in self.before
         self.told.pop(entity_id, None)
         del self.states[entity_id]
-        self.changed.add(entity_id)
+        self.changed[entity_id] = None

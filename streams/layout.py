@@ -176,7 +176,12 @@ _unpack_fact: dict[EntityKind, Callable[[bytes], Fact]] = {
 
 
 def fact_field(kind: EntityKind, entity_id: str) -> bytes:
-    return b"f" + entity_field(kind, entity_id)
+    return fact_field_of(entity_field(kind, entity_id))
+
+
+def fact_field_of(entity: bytes) -> bytes:
+    """Return the field for the fact of an entity, given the field of its state."""
+    return b"f" + entity
 
 
 def is_fact(field: bytes) -> bool:

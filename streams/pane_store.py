@@ -15,7 +15,7 @@ from metrics.panes import (
     Resolution,
     pane_start_ms,
 )
-from streams.contribute import Contributions
+from streams.contribute import Contribution, Contributions
 from streams.layout import PaneKey, PaneValues
 
 # Coarsening goes this far below the limit, so that it runs now and then and not at every batch.
@@ -53,47 +53,39 @@ class PaneStore:
 
     def move(self, before: Contributions, after: Contributions) -> None:
         """Take back what an entity contributed before and add what it contributes now."""
-        if before == after:
-            return
-        moved: dict[tuple[int, int], PaneValues] = {}
-        cells = self.cells
-        for sign, contributions in ((-1, before), (1, after)):
-            others = after if sign < 0 else before
-            for contribution in contributions:
-                if contribution in others:
-                    continue  # no entity makes two equal contributions, so lists compare as sets do
-                cell, time_ms, values = contribution
-                number = cells.get(cell)
-                if number is None:
-                    number = self._new_cell(cell)
-                place = (number, time_ms)
-                sums = moved.get(place)
-                if sums is None:
-                    sums = moved[place] = {}
-                for measure, value in values.items():
-                    sums[measure] = sums.get(measure, 0) + sign * value
-        exact_since_ms = self.resolution.since_ms[EXACT]
-        for (number, time_ms), sums in moved.items():
-            if any(sums.values()):
-                if time_ms >= exact_since_ms:
-                    self._add_values((number, time_ms, EXACT), sums)
-                else:
-                    self._add_coarse(number, time_ms, sums)
+        # What is new first: a pane that only changes its values is then never gone in between. No entity
+        # makes two equal contributions, so lists compare as sets do.
+        for contribution in after:
+            if contribution not in before:
+                self._add(contribution, 1)
+        for contribution in before:
+            if contribution not in after:
+                self._add(contribution, -1)
 
-    def _add_coarse(self, cell: int, time_ms: int, values: PaneValues) -> None:
+    def _add(self, contribution: Contribution, sign: int) -> None:
+        cell, time_ms, values = contribution
+        number = self.cells.get(cell)
+        if number is None:
+            number = self._new_cell(cell)
+        if time_ms >= self.resolution.since_ms[EXACT]:
+            self._add_values((number, time_ms, EXACT), values, sign)
+        else:
+            self._add_coarse(number, time_ms, values, sign)
+
+    def _add_coarse(self, cell: int, time_ms: int, values: PaneValues, sign: int) -> None:
         key = self._key(cell, time_ms)
         values = self._told_from(key.start_ms, time_ms, values)
         if time_ms < self.resolution.since_ms[DAY_TIER]:  # its pane has been forgotten, all but the levels
             values = {each: value for each, value in values.items() if is_level(each)}
-        self._add_values(key, values)
+        self._add_values(key, values, sign)
 
-    def _add_values(self, key: tuple[int, int, int], values: PaneValues) -> None:
-        """Add values to one pane; a pane and a measure that come to zero are gone."""
+    def _add_values(self, key: tuple[int, int, int], values: PaneValues, sign: int = 1) -> None:
+        """Add values to one pane, or take them back; a pane and a measure that come to zero are gone."""
         pane = self.panes.get(key)  # type: ignore[call-overload]  # a `PaneKey` is such a tuple
         if pane is None:
-            pane = self.panes[PaneKey(*key)] = {}
+            pane = self.panes[tuple.__new__(PaneKey, key)] = {}
         for measure, value in values.items():
-            total = pane.get(measure, 0) + value
+            total = pane.get(measure, 0) + sign * value
             if total:
                 pane[measure] = total
             else:

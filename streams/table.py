@@ -10,12 +10,12 @@ from typing import Protocol
 
 from metrics.panes import Resolution
 from streams import layout
-from streams.contribute import contribute
+from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
 from streams.entities import ActivityState, ReferenceState, State
 from streams.entity_store import EntityStore
 from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
-from streams.facts import OF_ENTITY, fact_of
+from streams.facts import OF_ENTITY, Fact, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
 from streams.settled import is_settled, moments
@@ -177,21 +177,32 @@ class SlotTable:
 
         Contributions are a function of the state, so those in between would be taken back again anyway.
         """
-        move, rules = self._panes.move, self._rules
-        for kind, entities in self._entities.items():
+        for entities in self._entities.values():
             known, entities.told = entities.told, {}
-            for entity_id, before in entities.before.items():
-                after = entities.states[entity_id]
-                told = known.get(entity_id)
-                if told is None:
-                    told = [] if before is None else contribute(before, rules)
-                entities.told[entity_id] = tells = contribute(after, rules)
-                move(told, tells)
-                if kind is EntityKind.ACTIVITY:
-                    self._touches.move(entity_id, _touched_by(before), _touched_by(after))
+            for entity_id in entities.before:
+                state = entities.states[entity_id]
+                self._move(entities, entity_id, state, fact_of(state, self._rules), known)
             entities.before.clear()
         if self._panes.is_crowded:
             self._coarsen(self._clock_ms)
+
+    def _move(
+        self,
+        entities: EntityStore,
+        entity_id: str,
+        state: State,
+        fact: Fact | None,
+        known: dict[str, Contributions],
+    ) -> None:
+        """Take back what a changed entity was counted for, and count what it stands for now."""
+        before = entities.before[entity_id]
+        told = known.get(entity_id)
+        if told is None:
+            told = [] if before is None else contribute(before, self._rules)
+        entities.told[entity_id] = tells = contribute(state, self._rules, fact)
+        self._panes.move(told, tells)
+        if type(state) is ActivityState:
+            self._touches.move(entity_id, _touched_by(before), touched_by(state))
 
     def _count(self, group: str, name: str, count: int = 1) -> None:
         if count:
@@ -259,12 +270,15 @@ class SlotTable:
         return self._in_flight
 
     def _pack_dirty(self) -> Commit:
-        self._update_panes()
-        board_set, board_del = self._pack_board()
+        board_set: dict[bytes, bytes] = {}
+        board_del: list[bytes] = []
         entities_set: dict[bytes, bytes] = {}
         entities_del: list[bytes] = []
         for entities in self._entities.values():
             self._pack_entities(entities, board_set, board_del, entities_set, entities_del)
+        if self._panes.is_crowded:
+            self._coarsen(self._clock_ms)
+        self._pack_panes(board_set, board_del)
         self._pack_touches(board_set, board_del, entities_set, entities_del)
         for table, key in self._dirty_rows:
             row = self._rows.get(table, {}).get(key)
@@ -286,23 +300,29 @@ class SlotTable:
         entities_set: dict[bytes, bytes],
         entities_del: list[bytes],
     ) -> None:
-        kind, has_fact = entities.kind, entities.kind in OF_ENTITY
+        """Pack what changed, and move its contributions: all that is to be said of a state is said at once,
+        while it is near. Later it would have to be fetched from memory again, which costs as much.
+        """
+        kind, before, has_fact = entities.kind, entities.before, entities.kind in OF_ENTITY
+        known, entities.told = entities.told, {}
         for entity_id in entities.changed:
             state = entities.states.get(entity_id)
             name = layout.entity_field(kind, entity_id)
+            fact = None if state is None else fact_of(state, self._rules)
             if state is None:
                 entities_del.append(name)
             else:
+                if entity_id in before:
+                    self._move(entities, entity_id, state, fact, known)
                 entities_set[name] = layout.pack_entity(state)
                 if type(state) is ReferenceState and state.record is not None:
                     # Readers of the board need the record itself; it contributes to no pane.
                     board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
-            if has_fact:
-                fact = None if state is None else fact_of(state, self._rules)
-                if fact is None:
-                    board_del.append(layout.fact_field(kind, entity_id))
-                else:
-                    board_set[layout.fact_field(kind, entity_id)] = layout.pack_fact(fact)
+            if fact is not None:
+                board_set[layout.fact_field_of(name)] = layout.pack_fact(fact)
+            elif has_fact:
+                board_del.append(layout.fact_field_of(name))
+        before.clear()
         entities.changed.clear()
 
     def _pack_touches(
@@ -327,10 +347,9 @@ class SlotTable:
         self._touches.changed_settled.clear()
         self._touches.changed.clear()
 
-    def _pack_board(self) -> tuple[dict[bytes, bytes], list[bytes]]:
+    def _pack_panes(self, board_set: dict[bytes, bytes], board_del: list[bytes]) -> None:
         self.facts.resolution = self._panes.resolution.since_ms
-        board_set = {layout.FACTS_FIELD: layout.pack_facts(self.facts)}
-        board_del: list[bytes] = []
+        board_set[layout.FACTS_FIELD] = layout.pack_facts(self.facts)
         for number, cell in self._panes.new_cells:
             board_set[layout.cell_field(number)] = layout.pack_cell(cell)
         for key in self._panes.changed:
@@ -343,7 +362,6 @@ class SlotTable:
         self._panes.new_cells.clear()
         self._panes.gone_cells.clear()
         self._panes.changed.clear()
-        return board_set, board_del
 
     def committed(self) -> None:
         """Tell that the commit in flight is durable."""
