@@ -30,7 +30,7 @@ from streams.table import DeadLetter
 log = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS = 1.0
-"""Time between commits while a backlog is worked off; nobody waits for numbers that are old anyway."""
+"""Longest time between commits while a backlog is worked off."""
 RETRY_SECONDS = 0.2
 RETRY_MAX_SECONDS = 2.0
 PAUSE_AFTER_SECONDS = 30.0
@@ -64,21 +64,26 @@ class Checkpointer:
         pause = self.interval_seconds
         while True:
             if self.unavailable_since is None:
-                await _set_within(self.keeper.wake, pause)
-                self.keeper.wake.clear()
+                await self._until_due()
             else:
                 await asyncio.sleep(pause)  # much is dirty then, which must not turn retries into a busy loop
             if await self.commit_all() and (self.unavailable_since is None or await self._answers()):
-                pause = self.pause_seconds
+                pause = self.interval_seconds
                 self._store_is_back()
             else:
                 pause = min(max(2 * pause, RETRY_SECONDS), RETRY_MAX_SECONDS)
             await self._govern_reading()
 
-    @property
-    def pause_seconds(self) -> float:
-        """Return how long to fold before the next commit: what many events change is written once."""
-        return max(self.interval_seconds, CATCH_UP_SECONDS if self.keeper.catching_up else 0.0)
+    async def _until_due(self) -> None:
+        """Wait until the next commit is due: while many records wait, once they are folded.
+
+        What many events change is then written once, and what is folded before newer events is old anyway.
+        """
+        latest = time.monotonic() + CATCH_UP_SECONDS
+        while not await _set_within(self.keeper.wake, self.interval_seconds):
+            if not self.keeper.catching_up or time.monotonic() >= latest:
+                break
+        self.keeper.wake.clear()
 
     async def look_after(self) -> None:
         """Report offsets, watch the logs, expire what is old. Runs until cancelled."""
@@ -233,12 +238,12 @@ class Checkpointer:
         self.keeper.drop_all()
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False
 
 
 def _named(error: Exception) -> str:

@@ -34,8 +34,8 @@ RELOAD_PAUSE_SECONDS = 0.5
 RELOAD_PAUSE_MAX_SECONDS = 5.0
 BACKLOG_RECORDS = 100
 """So many records waiting in one partition are a backlog that readers are told of."""
-CATCHING_UP_RECORDS = 10_000
-"""So many records waiting take a while in any case, and take less of it in fewer, larger commits."""
+CATCHING_UP_RECORDS = 2_000
+"""So many records waiting in one partition are folded sooner without commits in between."""
 DIRTY_KEYS_MAX = 20_000
 """Commit early beyond it: so many keys in one commit block Redis for some 50 ms, and grow from there."""
 
@@ -392,8 +392,12 @@ class Keeper:
 
     @property
     def catching_up(self) -> bool:
-        waiting = (count for slot in self.owned for count in self.behind(slot).values())
-        return max(waiting, default=0) >= CATCHING_UP_RECORDS
+        """True while many records wait that may be read already."""
+        reader = self.reader
+        if reader is None:
+            return False
+        positions = (each for slot in self.owned for each in slot.positions().items())
+        return any((reader.readable_end(each) or 0) - at >= CATCHING_UP_RECORDS for each, at in positions)
 
     @property
     def owned(self) -> list[Slot]:

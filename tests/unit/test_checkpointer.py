@@ -257,12 +257,46 @@ async def test_last_commit_without_a_store_says_who_does_it_then(caplog: pytest.
     assert desk.keeper.owned == []
 
 
-async def test_while_a_backlog_is_worked_off_commits_are_fewer() -> None:
+async def test_a_backlog_is_committed_once_it_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer_module, "CATCH_UP_SECONDS", 1000.0)
     desk = Desk()
     await desk.take(0)
     desk.fold(deals(0, 5))
-    usual = desk.checkpointer.interval_seconds
-    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.CATCHING_UP_RECORDS - 1}
-    assert desk.checkpointer.pause_seconds == usual
-    desk.reader.watermarks = {DEALS_0: 5 + keeper_module.CATCHING_UP_RECORDS}
-    assert desk.checkpointer.pause_seconds == checkpointer_module.CATCH_UP_SECONDS > usual
+    looks = 0
+
+    def end(partition: TopicPartition) -> int:
+        nonlocal looks
+        if partition != DEALS_0:
+            return 0
+        looks += 1
+        return 5 + keeper_module.CATCHING_UP_RECORDS - (looks > 5)
+
+    monkeypatch.setattr(desk.reader, "readable_end", end)
+    running = asyncio.create_task(desk.checkpointer.run())
+    async with asyncio.timeout(10):
+        while not desk.keeper.counts.commits:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    assert looks > 5
+
+
+async def test_a_long_backlog_is_committed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer_module, "CATCH_UP_SECONDS", 0.05)
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 5))
+    desk.reader.watermarks = {DEALS_0: 1_000_000}
+    running = asyncio.create_task(desk.checkpointer.run())
+    async with asyncio.timeout(10):
+        while not desk.keeper.counts.commits:
+            await asyncio.sleep(0.001)
+    running.cancel()
+
+
+async def test_what_an_open_transaction_holds_back_is_no_backlog() -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.reader.watermarks = {DEALS_0: keeper_module.CATCHING_UP_RECORDS}
+    assert desk.keeper.catching_up
+    desk.reader.stable = {DEALS_0: 0}
+    assert not desk.keeper.catching_up
