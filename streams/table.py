@@ -4,15 +4,16 @@ Comes in: records of one partition. Goes out: dead letters, and commits that car
 with the offsets it came from. Never awaits, never reads a clock, knows no store and no Kafka.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from metrics.panes import Resolution
 from streams import layout
+from streams.commit_draft import CommitDraft
 from streams.contribute import Contributions, contribute
 from streams.decode import Headers, check_times, decode
-from streams.entities import ActivityState, ReferenceState, State
+from streams.entities import ActivityState, State
 from streams.entity_store import EntityStore
 from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
 from streams.facts import OF_ENTITY, Fact, fact_of
@@ -270,98 +271,44 @@ class SlotTable:
         return self._in_flight
 
     def _pack_dirty(self) -> Commit:
-        board_set: dict[bytes, bytes] = {}
-        board_del: list[bytes] = []
-        entities_set: dict[bytes, bytes] = {}
-        entities_del: list[bytes] = []
+        draft = CommitDraft()
         for entities in self._entities.values():
-            self._pack_entities(entities, board_set, board_del, entities_set, entities_del)
+            draft.take_entities(entities.kind, self._moved(entities))
         if self._panes.is_crowded:
             self._coarsen(self._clock_ms)
-        self._pack_panes(board_set, board_del)
-        self._pack_touches(board_set, board_del, entities_set, entities_del)
-        for table, key in self._dirty_rows:
-            row = self._rows.get(table, {}).get(key)
-            if row is None:
-                entities_del.append(layout.row_field(table, key))
-            else:
-                entities_set[layout.row_field(table, key)] = row
+        self.facts.resolution = self._panes.resolution.since_ms
+        draft.board_set[layout.FACTS_FIELD] = layout.pack_facts(self.facts)
+        draft.take_panes(self._panes)
+        draft.take_touches(self._touches)
+        draft.take_rows(self._rows, self._dirty_rows)
         self._dirty_rows.clear()
         self._facts_dirty = False
         return Commit(
-            self._owner, self._seq, dict(self.next_offset), board_set, board_del, entities_set, entities_del
+            self._owner,
+            self._seq,
+            dict(self.next_offset),
+            draft.board_set,
+            draft.board_del,
+            draft.entities_set,
+            draft.entities_del,
         )
 
-    def _pack_entities(
-        self,
-        entities: EntityStore,
-        board_set: dict[bytes, bytes],
-        board_del: list[bytes],
-        entities_set: dict[bytes, bytes],
-        entities_del: list[bytes],
-    ) -> None:
-        """Pack what changed, and move its contributions: all that is to be said of a state is said at once,
-        while it is near. Later it would have to be fetched from memory again, which costs as much.
+    def _moved(self, entities: EntityStore) -> Iterator[tuple[str, State | None, Fact | None]]:
+        """Move the contributions of what changed, and say at once what else is to be said of the state, while
+        it is near: later it would have to be fetched from memory again, which costs as much.
         """
-        kind, before, has_fact = entities.kind, entities.before, entities.kind in OF_ENTITY
+        before = entities.before
         known, entities.told = entities.told, {}
         for entity_id in entities.changed:
             state = entities.states.get(entity_id)
-            name = layout.entity_field(kind, entity_id)
-            fact = None if state is None else fact_of(state, self._rules)
-            if state is None:
-                entities_del.append(name)
-            else:
+            fact = None
+            if state is not None:
+                fact = fact_of(state, self._rules)
                 if entity_id in before:
                     self._move(entities, entity_id, state, fact, known)
-                entities_set[name] = layout.pack_entity(state)
-                if type(state) is ReferenceState and state.record is not None:
-                    # Readers of the board need the record itself; it contributes to no pane.
-                    board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
-            if fact is not None:
-                board_set[layout.fact_field_of(name)] = layout.pack_fact(fact)
-            elif has_fact:
-                board_del.append(layout.fact_field_of(name))
+            yield entity_id, state, fact
         before.clear()
         entities.changed.clear()
-
-    def _pack_touches(
-        self,
-        board_set: dict[bytes, bytes],
-        board_del: list[bytes],
-        entities_set: dict[bytes, bytes],
-        entities_del: list[bytes],
-    ) -> None:
-        for concern in self._touches.changed_settled:
-            settled = self._touches.settled(concern)
-            if settled is None:
-                entities_del.append(layout.touches_field(concern))
-            else:
-                entities_set[layout.touches_field(concern)] = layout.pack_touches(settled)
-        for concern in self._touches.changed:
-            touches = self._touches.all_of(concern)
-            if touches is None:
-                board_del.append(layout.fact_field(EntityKind.ACTIVITY, concern))
-            else:
-                board_set[layout.fact_field(EntityKind.ACTIVITY, concern)] = layout.pack_fact(touches)
-        self._touches.changed_settled.clear()
-        self._touches.changed.clear()
-
-    def _pack_panes(self, board_set: dict[bytes, bytes], board_del: list[bytes]) -> None:
-        self.facts.resolution = self._panes.resolution.since_ms
-        board_set[layout.FACTS_FIELD] = layout.pack_facts(self.facts)
-        for number, cell in self._panes.new_cells:
-            board_set[layout.cell_field(number)] = layout.pack_cell(cell)
-        for key in self._panes.changed:
-            pane = self._panes.panes.get(key)
-            if pane is None:
-                board_del.append(layout.pane_field(key))
-            else:
-                board_set[layout.pane_field(key)] = layout.pack_pane(pane)
-        board_del += map(layout.cell_field, self._panes.gone_cells)
-        self._panes.new_cells.clear()
-        self._panes.gone_cells.clear()
-        self._panes.changed.clear()
 
     def committed(self) -> None:
         """Tell that the commit in flight is durable."""
