@@ -18,8 +18,10 @@ from metrics.panes import (
 from streams.contribute import Contribution, Contributions
 from streams.layout import PaneKey, PaneValues
 
-# Coarsening goes this far below the limit, so that it runs now and then and not at every batch.
+# Coarsening goes this far below the limit, so that it runs now and then and not at every batch; where nothing
+# more can be merged it waits until there is so much more, for it looks at every pane.
 _COARSEN_TO = 0.9
+_COARSEN_AGAIN_AT = 1.1
 
 
 class PaneStore:
@@ -38,6 +40,8 @@ class PaneStore:
         self.new_cells: list[tuple[int, Cell]] = []
         self.gone_cells: list[int] = []
         self._next_cell = 0
+        self._panes_left = 0
+        """How many the last coarsening left."""
         self._cells_looked_through = 0
         """How many were left when it was last looked for those that no pane is of."""
 
@@ -138,26 +142,31 @@ class PaneStore:
 
     @property
     def is_crowded(self) -> bool:
-        return len(self.panes) > self._panes_max
+        """Say whether there are too many panes, and enough new ones that coarsening is worth its time."""
+        return len(self.panes) > max(self._panes_max, self._panes_left * _COARSEN_AGAIN_AT)
 
     def coarsen(self, *, now_ms: int) -> None:
         """Merge the oldest fine panes into wider ones until there is room, finest width first.
 
         A width the live windows still need is left alone, so the limit can be passed: then only
-        the arrival of new facts grows it, and `is_crowded` stays true.
+        the arrival of new facts grows it.
         """
         goal = int(self._panes_max * _COARSEN_TO)
         for tier in range(DAY_TIER):
-            while len(self.panes) > goal and self._coarsen_tier(tier, now_ms - TIERS[tier].keep_ms, goal):
-                pass
+            # Each step looks at every pane. Where panes hardly merge, more of them are taken at each.
+            reach = 2
+            while (surplus := len(self.panes) - goal) > 0:
+                if not self._coarsen_tier(tier, now_ms - TIERS[tier].keep_ms, reach * surplus):
+                    break
+                reach *= 2
+        self._panes_left = len(self.panes)
 
-    def _coarsen_tier(self, tier: int, before_ms: int, goal: int) -> bool:
-        """Move the frontier of one tier forward; False when nothing more can move."""
+    def _coarsen_tier(self, tier: int, before_ms: int, count: int) -> bool:
+        """Move the frontier of one tier over so many panes, more or less; False when nothing more can move."""
         starts = sorted(key.start_ms for key in self.panes if key.tier == tier and key.start_ms < before_ms)
         if not starts:
             return False
-        surplus = len(self.panes) - goal
-        frontier_ms = min(before_ms, starts[min(len(starts) - 1, 2 * surplus)] + 1)
+        frontier_ms = min(before_ms, starts[min(len(starts) - 1, count)] + 1)
         frontier_ms = pane_start_ms(frontier_ms, tier=tier + 1, day_start=self._day_start)
         if frontier_ms <= starts[0]:
             # Everything old lies in one wider pane: take the whole of it, if it is past.

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from metrics.measures import BY_NAME, hindsight_key, split_hindsight_key
 from metrics.panes import TIERS, Cell, edge_is_exact
 from streams.contribute import Contribution
@@ -56,10 +58,26 @@ def test_coarsening_makes_room_and_loses_nothing() -> None:
 def test_coarsening_keeps_what_live_windows_need() -> None:
     store = store_with(past_contributions(5000), panes_max=10)
     store.coarsen(now_ms=NOW_MS)
-    assert store.is_crowded
+    assert len(store.panes) > 10
     for tier, start_ms in {(key.tier, key.start_ms) for key in store.panes}:
         finer = TIERS[tier - 1] if tier else TIERS[0]
         assert start_ms <= NOW_MS - finer.keep_ms
+
+
+def test_where_nothing_more_can_be_merged_it_is_tried_again_once_a_tenth_has_come() -> None:
+    store = store_with(past_contributions(5000), panes_max=10)
+    assert store.is_crowded
+    store.coarsen(now_ms=NOW_MS)
+    left = len(store.panes)
+    crowded_at = []
+    for new in range(left):
+        store.add([(Cell("new"), NOW_MS - new, {WON: 1})])
+        if store.is_crowded:
+            crowded_at.append(len(store.panes))
+            store.coarsen(now_ms=NOW_MS)
+    assert crowded_at
+    assert crowded_at[0] == pytest.approx(1.1 * left, abs=1)
+    assert len(crowded_at) < 10
 
 
 def test_sum_up_to_an_exact_edge_survives_coarsening() -> None:
