@@ -162,7 +162,7 @@ class PaneStore:
         self._panes_left = len(self.panes)
 
     def _coarsen_tier(self, tier: int, before_ms: int, count: int) -> bool:
-        """Move the frontier of one tier over so many panes, more or less; False when nothing more can move."""
+        """Move the frontier of one tier over about so many panes; False when nothing more can move."""
         starts = sorted(key.start_ms for key in self.panes if key.tier == tier and key.start_ms < before_ms)
         if not starts:
             return False
