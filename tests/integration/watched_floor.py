@@ -239,7 +239,7 @@ def _prometheus(directory: Path, config: Path, port: int) -> Iterator[None]:
         # What ends while files are read anew is told at the next turn; by default that is a minute later.
         "--rules.alert.resend-delay=5s",
     ]  # fmt: skip
-    with _running(arguments, directory / "prometheus.log"):
+    with _running(arguments, directory / "prometheus.log", f"http://127.0.0.1:{port}"):
         yield
 
 
@@ -250,15 +250,25 @@ def _alertmanager(directory: Path, port: int) -> Iterator[None]:
         f"--storage.path={directory / 'alertmanager'}", f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=",
     ]  # fmt: skip
-    with _running(arguments, directory / "alertmanager.log"):
+    with _running(arguments, directory / "alertmanager.log", f"http://127.0.0.1:{port}"):
         yield
 
 
 @contextmanager
-def _running(arguments: list[str], log: Path) -> Iterator[None]:
+def _running(arguments: list[str], log: Path, address: str) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(arguments, stdout=output, stderr=output)
+
+        def is_ready() -> bool | None:
+            assert process.poll() is None, log.read_text()
+            try:
+                with urllib.request.urlopen(f"{address}/-/ready", timeout=10):
+                    return True
+            except OSError:  # it does not listen yet, or says that it is not ready
+                return None
+
         try:
+            until(is_ready)
             yield
         finally:
             process.terminate()
