@@ -23,7 +23,8 @@ settings.load_profile("untimed")
 # aiokafka leaves its first connection open when it is cancelled while it asks for the brokers, as roles are
 # that stop while they connect. The garbage collector meets it in a later test, which shall not fail of it.
 _LEFT_OPEN = (
-    "ignore:Exception ignored in. <(function (AIOKafkaConnection|_SelectorTransport|StreamWriter)|socket.socket)"
+    "ignore:Exception ignored in. "
+    "<(function (AIOKafkaConnection|_SelectorTransport|StreamWriter)|socket.socket)"
     ":pytest.PytestUnraisableExceptionWarning"
 )
 
