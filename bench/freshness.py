@@ -1,10 +1,11 @@
 """How old a number is when it shows: from the produce call to its gauge and to the wall's stream.
 
 Run `python -m bench freshness [--rates 1000 10000 50000] [--seconds 10] [--reps 50] [--tick-ms 1000]
-[--json FILE]`. A worker and a metrics process run as they do in production. Each won deal is one more in the
-gauge `salesfloor_floor_deals_won`, and `/metrics` is read about fifty times a second: what is shown at a
-reading tells which events were visible by then. Rates that producer or worker do not reach show as what was
-reached.
+[--stages] [--json FILE]`. A worker and a metrics process run as they do in production. Each won deal is one
+more in the gauge `salesfloor_floor_deals_won`, and `/metrics` is read about fifty times a second: what is
+shown at a reading tells which events were visible by then. Rates that producer or worker do not reach show as
+what was reached. `--stages` tells where the time went: when events passed each stage from the fetch to the
+scrape, and what each process and part took of a processor's time.
 """
 
 import argparse
@@ -12,16 +13,20 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from bench.processes import role
+from bench.freshness_stages import Cpu, Stages
+from bench.processes import SALESFLOOR, role
 from bench.report import add_json, keep
 from bench.wall import Seen, listen, told, until_shown, waits_ms
 from bench.wall_floor import Plan, produced
@@ -51,15 +56,17 @@ class Shown(NamedTuple):
     load: float
     gauge: dict[str, float]
     wall_stream: dict[str, float]
+    stages: Stages | None
 
     def line(self) -> list[str]:
         numbers = [f"{self.rate:,.0f}", f"{self.reached:,.0f}", f"{self.load:.1f}"]
         return [*numbers, told(self.gauge), told(self.wall_stream)]
 
 
-async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> Shown:
-    """Produce one plan and return how long its numbers took."""
+async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor, marks: Sequence[Path]) -> Shown:
+    """Produce one plan and return how long its numbers took; with files of marks, in which stages."""
     gauge: Seen = []
+    cpu = Cpu()
     stream: Seen = []
     watching = [asyncio.create_task(read_gauge(url, gauge)), asyncio.create_task(listen(url, stream))]
     try:
@@ -71,11 +78,13 @@ async def measure(url: str, plan: Plan, pool: ProcessPoolExecutor) -> Shown:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
     reached = (len(sent) - 1) / (sent[-1] - sent[0])
-    waits = (waits_ms(sent, seen, plan.first) for seen in (gauge, stream))
-    return Shown(plan.rate, reached, os.getloadavg()[0], *waits)
+    to_gauge, to_stream = (waits_ms(sent, seen, plan.first) for seen in (gauge, stream))
+    stages = Stages.of(marks, sent, plan.first, gauge, cpu) if marks else None
+    return Shown(plan.rate, reached, os.getloadavg()[0], to_gauge, to_stream, stages)
 
 
 async def main(options: argparse.Namespace) -> None:
+    console = Console(width=120)
     table = Table(title=f"Produce call to the number shown, {options.reps:,} reps, tick {options.tick_ms} ms")
     for name in ("events/s", "reached", "load", "gauge p50, p99, p99.9", "wall stream p50, p99, p99.9"):
         table.add_column(name, justify="right")
@@ -96,18 +105,26 @@ async def main(options: argparse.Namespace) -> None:
             "SALESFLOOR_WALL__CELEBRATION_SECONDS": "0",
         }
         await ensure_topics(load_settings(overrides={"kafka": {"bootstrap": services.kafka}}))
+        marks: list[Path] = []
+        if options.stages:
+            kept = Path(parts.enter_context(TemporaryDirectory()))
+            marks = [kept / name for name in ports]
         for name, port in ports.items():
-            await parts.enter_async_context(role(name, f"http://127.0.0.1:{port}/-/ready", **environment))
+            run = ("-m", "bench.freshness_marks", str(kept / name)) if marks else SALESFLOOR
+            ready = f"http://127.0.0.1:{port}/-/ready"
+            await parts.enter_async_context(role(name, ready, run=run, **environment))
         url, first = f"http://127.0.0.1:{ports['metrics']}", 0
         for number, rate in enumerate((options.rates[0], *options.rates)):
             plan = Plan(services.kafka, first, round(rate * options.seconds), rate, reps=options.reps)
-            shown = await measure(url, plan, pool)
+            shown = await measure(url, plan, pool, marks)
             first += plan.deals
             if number:  # the first warms up
                 table.add_row(*shown.line())
                 found.append(shown._asdict())
+                if shown.stages is not None:
+                    console.print(*shown.stages.tables())
     keep(options.json, {"reps": options.reps, "tick_ms": options.tick_ms, "rates": found})
-    Console(width=120).print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":
@@ -120,5 +137,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10.0, help="for each rate")
     parser.add_argument("--reps", type=int, default=50)
     parser.add_argument("--tick-ms", type=int, default=1000)
+    parser.add_argument("--stages", action="store_true", help="tell where the time went")
     add_json(parser)
     asyncio.run(main(parser.parse_args()))

@@ -5,25 +5,30 @@ import os
 import sys
 import tempfile
 from asyncio.subprocess import STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 STARTS_WITHIN_SECONDS = 600.0
 STOPS_WITHIN_SECONDS = 60.0
+SALESFLOOR = ("-c", "from streams.cli import main; main()")
 SAID_BYTES = 4_000
 """So much of the end of what a process said is shown."""
 
 
 @asynccontextmanager
-async def role(name: str, ready_url: str, **environment: str) -> AsyncIterator[Process]:
-    """Run `salesfloor NAME` and give it once it says that it is ready; one that ends by itself is told of."""
+async def role(
+    name: str, ready_url: str, *, run: Sequence[str] = SALESFLOOR, **environment: str
+) -> AsyncIterator[Process]:
+    """Run `salesfloor NAME` and give it once it says that it is ready; one that ends by itself is told of.
+
+    `run` are Python's arguments before the name, for a program that runs roles another way.
+    """
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-c",
-            "from streams.cli import main; main()",
+            *run,
             name,
             env=os.environ | environment,
             stdout=log,

@@ -8,6 +8,7 @@ import pytest
 from bench.__main__ import could_not_run
 from bench.figures import Figures, figures_of
 from bench.floor import FIVE_MINUTES_MS, TOUCHED, YEAR_MS, Plan, further, history
+from bench.freshness_stages import STAGES, read, stages_of
 from bench.scrape import client_registry, cut_off
 from bench.stopwatch import Seconds
 from metrics.gauges import Gauge, GaugeBlock
@@ -110,3 +111,26 @@ def test_prometheus_client_is_given_the_very_series_that_we_render() -> None:
         ("one", "R-0", 1.0),
         ("one", "R-2", 3.0),
     }
+
+
+def test_a_stage_is_passed_when_so_many_deals_have_passed_it_over_all_partitions() -> None:
+    before_and_during = [f"{stage} {10.1 + number} 0 {3 + 1}" for number, stage in enumerate(STAGES)]
+    lines = [
+        *(f"{stage} 9.0 {partition} 3" for stage in STAGES for partition in (0, 1)),
+        *before_and_during,
+        *(f"{stage} {10.5 + number} 1 5" for number, stage in enumerate(STAGES)),
+        "cpu 9.0 render 7.0",
+        "cpu 11.0 render 0.25",
+        "cpu 12.0 render 0.5",
+    ]
+
+    marks, parts = read(lines, 10.0)
+    stages = stages_of([10.0, 10.0], 6, marks, [(20_000.0, 7), (21_000.0, 9)])
+
+    assert [(part.name, part.runs, part.seconds) for part in parts] == [("render", 2, 0.75)]
+    first, second = stages[:2]
+    assert first.own_mean == pytest.approx(300)  # one deal after 100 ms, the other after 500
+    assert second.own_mean == pytest.approx(1000)
+    assert second.since[0] == pytest.approx(1300)
+    assert stages[-1].name == "seen"
+    assert stages[-1].since[-1] == pytest.approx(10_990)
