@@ -414,8 +414,7 @@ class Keeper:
         phases = {slot.ownership.phase for slot in self.slots.values()}
         return self.joined and phases <= {Phase.OWNING, Phase.REVOKED}
 
-    def expire(self) -> None:
-        now_ms = self.clock.now_ms()
-        for slot in self.owned:
-            assert slot.table is not None
-            slot.table.expire(now_ms=now_ms)
+    def expire(self, slot: Slot) -> None:
+        """Forget what is past its horizons, unless the slot was lost meanwhile."""
+        if (table := slot.owned_table) is not None:
+            table.expire(now_ms=self.clock.now_ms())

@@ -202,6 +202,10 @@ class SimulatedWorker:
             "worker waited": int(not self.joined),
         }
 
+    def expire(self) -> None:
+        for slot in self.keeper.owned:
+            self.keeper.expire(slot)
+
     async def _live(self) -> None:
         """Wait for the state to be of these settings, join the group, then watch that it stays so."""
         settings, slots = self.definition.settings, self._floor.slots

@@ -167,7 +167,7 @@ class World:
             case "freeze":
                 worker.outside.freeze()
             case "expire":
-                worker.keeper.expire()
+                worker.expire()
             case "clock ahead":
                 clock.set_ms(NOW_MS + random.randrange(600 * DAY_MS))
             case "clock behind":
@@ -177,7 +177,7 @@ class World:
             case "clock years ahead":
                 was = clock.now_ms()
                 clock.set_ms(NOW_MS + random.randrange(1000, 9000) * DAY_MS)
-                worker.keeper.expire()
+                worker.expire()
                 clock.set_ms(was)
 
     def hurt_log(self, name: str) -> None:

@@ -8,6 +8,9 @@ from aiokafka.structs import TopicPartition
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
 from streams.ownership import Phase
+from streams.slot import Slot
+from streams.stores.base import Commit
+from streams.table import SlotTable
 from streams.topics import DEALS
 from tests.folding import LogRecord
 from tests.unit.slots_at_hand import Desk, deals, partitions
@@ -69,6 +72,39 @@ async def test_nothing_folded_means_no_commit() -> None:
     await desk.take(0)
     assert await desk.checkpointer.commit_all()
     assert desk.keeper.counts.commits == 0
+
+
+async def test_others_have_their_turn_between_the_slots_of_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, turns = Desk(), 0
+    packed_at: list[int] = []
+    expired_at: list[int] = []
+    pack, expire = SlotTable.take_commit, desk.keeper.expire
+
+    def packing(table: SlotTable) -> Commit | None:
+        packed_at.append(turns)
+        return pack(table)
+
+    def expiring(slot: Slot) -> None:
+        expired_at.append(turns)
+        expire(slot)
+
+    monkeypatch.setattr(SlotTable, "take_commit", packing)
+    monkeypatch.setattr(desk.keeper, "expire", expiring)
+    await desk.take(0, 1, 2)
+    for slot in range(3):
+        desk.fold(deals(0, 5, slot=slot))
+    monkeypatch.setattr(checkpointer_module, "EXPIRE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointer_module, "CHECK_SECONDS", 0.0)
+    looking = asyncio.create_task(desk.checkpointer.look_after())
+    committing = asyncio.create_task(desk.checkpointer.commit_all())
+    while len(expired_at) < 3 or not committing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    looking.cancel()
+    assert await committing
+    assert len(packed_at) == 3
+    for at in (packed_at, expired_at[:3]):
+        assert len(set(at)) == 3, "what merges panes takes a slot seconds, and all slots want it at once"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
