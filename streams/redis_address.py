@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
 _SENTINEL_PORT: Final = 26379
-_SUFFIX: Final = "+sentinel"
+SUFFIX: Final = "+sentinel"
 _OWN: Final = {"sentinel_username": "username", "sentinel_password": "password"}
 
 
@@ -30,7 +30,7 @@ class Sentinels:
 def sentinels_of(url: str) -> Sentinels | None:
     """Return what a sentinel address says, None for another one; ValueError, with the fix, if it is wrong."""
     parts = urlsplit(url)
-    if not parts.scheme.endswith(_SUFFIX):
+    if not parts.scheme.endswith(SUFFIX):
         return None
     hosts = _hosts(parts)
     name, _, database = parts.path.strip("/").partition("/")
@@ -42,7 +42,7 @@ def sentinels_of(url: str) -> Sentinels | None:
     login = {_OWN[option]: value for option, value in query if option in _OWN}
     options = urlencode([(option, value) for option, value in query if option not in _OWN])
     user, at, _ = parts.netloc.rpartition("@")
-    scheme = parts.scheme.removesuffix(_SUFFIX)
+    scheme = parts.scheme.removesuffix(SUFFIX)
     server_url = f"{scheme}://{user}{at}sentinel/{database or 0}{'?' if options else ''}{options}"
     return Sentinels(hosts, unquote(name), server_url, login)
 
@@ -67,7 +67,7 @@ def _hosts(parts: SplitResult) -> tuple[tuple[str, int], ...]:
 def hosts_of(url: str) -> tuple[str, ...]:
     """Return the hosts that are contacted first; none for a socket."""
     parts = urlsplit(url)
-    if parts.scheme.endswith(_SUFFIX):
+    if parts.scheme.endswith(SUFFIX):
         return tuple(host for host, _ in _hosts(parts))
     return (parts.hostname,) if parts.hostname else ()
 
@@ -77,7 +77,7 @@ def address_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"unix://{parts.path}"
-    if parts.scheme.endswith(_SUFFIX):
+    if parts.scheme.endswith(SUFFIX):
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     try:
         port = parts.port or 6379

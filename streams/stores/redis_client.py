@@ -20,7 +20,7 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 
-from streams.redis_address import Sentinels, sentinels_of
+from streams.redis_address import SUFFIX, Sentinels, sentinels_of
 from streams.stores.base import StoreMisconfigured, StoreRefuses, StoreUnavailable
 
 # A healthy Redis answers the largest commit in a fraction of this; a longer wait holds up the slot's fold.
@@ -48,6 +48,8 @@ _TRANSIENT_KINDS: dict[type[Exception], str] = {
     redis_errors.TryAgainError: "TRYAGAIN",
     redis_errors.ClusterDownError: "CLUSTERDOWN",
 }
+
+_OR_SENTINELS = ", also sentinel_username and sentinel_password in it if the sentinels ask for a login"
 
 Part = str | bytes | int
 
@@ -80,7 +82,7 @@ def _of_master(address: Sentinels, options: dict[str, Any]) -> Redis:
     of_tls = {name: value for name, value in own.items() if name.startswith("ssl_")}
     asked = {name: value for name, value in options.items() if name != "health_check_interval"}
     asked |= of_tls | address.login | {"ssl": is_tls}
-    sentinel = Sentinel(address.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    sentinel = _Telling(address.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         address.master,
         sentinel,
@@ -89,6 +91,24 @@ def _of_master(address: Sentinels, options: dict[str, Any]) -> Redis:
         **own,
     )
     return _MasterClient(pool, sentinel)
+
+
+class _Telling(Sentinel):
+    """Says why, when no sentinel lets us in: to its base that looks like a failover, which one waits out."""
+
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except MasterNotFoundError as error:
+            unknown = error
+        # Asked out here: what is raised while another error is handled forgets what it came of.
+        for sentinel in self.sentinels:
+            try:
+                await ask(sentinel, "SENTINEL MASTERS")
+            except redis_errors.RedisError as error:
+                if isinstance(error, redis_errors.AuthenticationError) or _untrusted(error):
+                    raise
+        raise unknown
 
 
 class _MasterClient(Redis):
@@ -193,13 +213,15 @@ def translated(address: str) -> Iterator[None]:
     except (redis_errors.AuthenticationError, redis_errors.AuthorizationError):
         raise StoreRefuses(
             f"Redis at {address} refuses the user or password; check redis.url_file (or SALESFLOOR_REDIS)"
+            f"{_OR_SENTINELS if SUFFIX in address else ''}"
         ) from None
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         if untrusted := _untrusted(error):
             raise StoreRefuses(f"Redis at {address} {untrusted}") from None
         if isinstance(error, MasterNotFoundError):
             raise StoreUnavailable(
-                f"no sentinel of {address} names a master that is up; is its name right, and a failover over?"
+                f"no sentinel of {address} names a master that is up; is its name right, a failover over, "
+                "and do they want TLS (rediss+sentinel://)?"
             ) from None
         # Its text may repeat the URL; its kind says enough.
         raise StoreUnavailable(f"Redis at {address} does not answer ({type(error).__name__})") from None

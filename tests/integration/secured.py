@@ -116,8 +116,8 @@ def secured(directory: Path) -> Iterator[Secured]:
     with ExitStack() as parts:
         broker = parts.enter_context(_kafka(directory, plain, sasl, mtls, controller))
         server = parts.enter_context(_redis(directory, redis))
-        _until_listening(plain, broker, directory / "kafka.log")
-        _until_listening(redis, server, directory / "redis.log")
+        until_listening(plain, broker, directory / "kafka.log")
+        until_listening(redis, server, directory / "redis.log")
         asyncio.run(_grant(f"127.0.0.1:{plain}"))
         yield Secured(directory, f"localhost:{sasl}", f"localhost:{mtls}", redis)
 
@@ -207,7 +207,8 @@ def _kafka(
             [*java, "kafka.tools.StorageTool", "format", *cluster, *scram],
             check=True, stdout=log, stderr=log,
         )  # fmt: skip
-        yield from _running([*java, "kafka.Kafka", str(config)], log.fileno())
+        with running([*java, "kafka.Kafka", str(config)], log.fileno()) as process:
+            yield process
 
 
 @contextmanager
@@ -220,11 +221,15 @@ def _redis(directory: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         "tls-auth-clients": "no", "aclfile": "users.acl", "appendonly": "yes",
     }  # fmt: skip
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    with (directory / "redis.log").open("wb") as log:
-        yield from _running(["redis-server", *arguments], log.fileno(), directory)
+    with (
+        (directory / "redis.log").open("wb") as log,
+        running(["redis-server", *arguments], log.fileno(), directory) as process,
+    ):
+        yield process
 
 
-def _running(
+@contextmanager
+def running(
     command: Sequence[str], log: int, directory: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
@@ -239,7 +244,7 @@ def _running(
             process.wait()
 
 
-def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()[-3000:]
