@@ -107,6 +107,8 @@ class Runner:
             await floor.staff(0)
             floor.proxied = scenario.proxied
         await floor.staff(scenario.workers)
+        for worker in floor.workers:
+            worker.gave_up.clear()  # as it may, and should, in the scenario before
         dice = Random(f"{self.plan.seed} {scenario.name}")
         plan = self.plan
         return Stage(floor, load, judge, dice, plan.long, plan.minutes, say=plan.say)

@@ -44,7 +44,8 @@ async def zombie(stage: Stage) -> None:
         await stage.floor.until_ready(victim)
         fenced += max(0.0, await stage.floor.metric(victim, "fenced_total") - before)
     assert fenced > 0, "no commit of a zombie was fenced"
-    stage.note(f"{fenced:.0f} commits of zombies were fenced")
+    gave_up = sum(len(worker.gave_up) for worker in stage.floor.workers)
+    stage.note(f"{fenced:.0f} commits of zombies were fenced; {gave_up} fenced four times a minute gave up")
 
 
 async def _owns(stage: Stage, worker: Worker) -> bool:
