@@ -137,6 +137,7 @@ class Checkpointer:
                 table.committed()
                 self.keeper.counts.commits += 1
                 slot.flushed, slot.mark = dict(commit.offsets), Mark(commit.owner, commit.seq + 1)
+                slot.has_committed = True
                 for topic, offset in commit.offsets.items():
                     self._unreported[TopicPartition(topic, slot.number)] = offset
             else:

@@ -202,6 +202,7 @@ class Keeper:
             self._lose(slot, Step.FAULTED, error)
             return False
         slot.flushed, slot.mark = dict(claim.offsets), Mark(claim.owner, claim.seq)
+        slot.has_committed = False
         if folded := [topic for topic in anew if slot.table.next_offset[topic]]:
             self.stop_made_anew(slot, folded)
             return False
@@ -239,6 +240,9 @@ class Keeper:
         self.counts.fenced += fenced
         self.counts.rolled_back += not fenced
         log.warning(fields("slot fenced" if fenced else "store rolled back", slot=slot.number))
+        if slot.has_committed and not fenced:
+            # A store that falls back for ever is no fault of this worker; the next would find the same.
+            slot.ownership.forgive()
         # A zombie must first learn from its heartbeat that it is out; claiming sooner would fence the owner.
         self._lose(slot, Step.DISOWNED, None, extra_pause=self.heartbeat_seconds if fenced else 0.0)
 

@@ -160,6 +160,10 @@ class Ownership:
                 "and failed again; the log lines before this one name each cause"
             )
 
+    def forgive(self) -> None:
+        """Forget earlier reloads: the slot has got on since."""
+        self._reloads.clear()
+
     def judge(self, topic: str, first_offset: int, last_offset: int, *, next_offset: int) -> Verdict:
         continuity = self.continuity.get(topic)
         if continuity is None:

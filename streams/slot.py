@@ -71,6 +71,8 @@ class Slot:
         self.flushed: dict[str, int] = {}
         self.mark = NO_MARK
         """What this worker's last claim or commit left in the store."""
+        self.has_committed = False
+        """Since it was loaded."""
         self.lock = asyncio.Lock()
         self.reload: asyncio.Task[None] | None = None
         self.tenure = 0

@@ -7,7 +7,7 @@ from aiokafka.structs import TopicPartition
 
 from streams import checkpointer as checkpointer_module
 from streams import keeper as keeper_module
-from streams.ownership import Phase
+from streams.ownership import RELOADS_MAX, Phase, TooManyReloads
 from streams.slot import Slot
 from streams.stores.base import Commit
 from streams.table import SlotTable
@@ -133,6 +133,26 @@ async def test_fenced_slot_is_dropped_and_claimed_again() -> None:
     assert await zombie.stored() == {}
     await zombie.reloaded()
     assert zombie.slot().positions()[DEALS_0] == 0
+
+
+@pytest.mark.parametrize(("commits", "is_fatal"), [(True, False), (False, True)])
+async def test_store_that_falls_back_again_and_again_ends_only_a_worker_that_gets_nowhere(
+    commits: bool, is_fatal: bool
+) -> None:
+    desk = Desk()
+    await desk.take(0)
+    desk.fold(deals(0, 1))
+    await desk.checkpointer.commit_all()
+    for number in range(1, 3 * RELOADS_MAX):
+        if commits:
+            desk.fold(deals(0, number))
+            await desk.checkpointer.commit_all()
+        desk.store.roll_back(0, 0)
+        await desk.checkpointer.compare_with_store()
+        if desk.fatal:
+            break
+        await desk.reloaded()
+    assert [type(error) for error in desk.fatal] == [TooManyReloads] * is_fatal
 
 
 async def test_rolled_back_store_is_replayed_from_what_it_still_holds() -> None:
