@@ -22,6 +22,8 @@ from streams.layout import PaneKey, PaneValues
 # more can be merged it waits until there is so much more, for it looks at every pane.
 _COARSEN_TO = 0.9
 _COARSEN_AGAIN_AT = 1.1
+# As time goes by more of them can be merged, a day's worth or an hour's at once.
+_COARSEN_AGAIN_MS = 3_600_000
 
 
 class PaneStore:
@@ -42,6 +44,8 @@ class PaneStore:
         self._next_cell = 0
         self._panes_left = 0
         """How many the last coarsening left."""
+        self._coarsened_ms = 0
+        """Up to which time it merged what is old enough."""
         self._cells_looked_through = 0
         """How many were left when it was last looked for those that no pane is of."""
 
@@ -145,6 +149,11 @@ class PaneStore:
         """Say whether there are too many panes, and enough new ones that coarsening is worth its time."""
         return len(self.panes) > max(self._panes_max, self._panes_left * _COARSEN_AGAIN_AT)
 
+    def is_aged(self, now_ms: int) -> bool:
+        """Say whether there are too many panes, and some have grown old enough to merge since the last time."""
+        later = now_ms - self._coarsened_ms >= _COARSEN_AGAIN_MS
+        return self.is_crowded or (later and len(self.panes) > self._panes_max)
+
     def coarsen(self, *, now_ms: int) -> None:
         """Merge the oldest fine panes into wider ones until there is room, finest width first.
 
@@ -160,6 +169,7 @@ class PaneStore:
                     break
                 reach *= 2
         self._panes_left = len(self.panes)
+        self._coarsened_ms = now_ms
 
     def _coarsen_tier(self, tier: int, before_ms: int, count: int) -> bool:
         """Move the frontier of one tier over about so many panes; False when nothing more can move."""

@@ -348,7 +348,8 @@ class SlotTable:
         self._touches.expire(oldest_ms)
         before = self._panes.resolution
         self._panes.forget_before(oldest_ms)
-        self._panes.coarsen(now_ms=base_ms)
+        if self._panes.is_aged(base_ms):
+            self._panes.coarsen(now_ms=base_ms)
         self._panes.forget_cells()
         self._note_resolution(before)
 

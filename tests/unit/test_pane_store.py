@@ -80,6 +80,24 @@ def test_where_nothing_more_can_be_merged_it_is_tried_again_once_a_tenth_has_com
     assert len(crowded_at) < 10
 
 
+def test_what_has_grown_old_is_merged_once_an_hour_and_not_at_every_look() -> None:
+    store = store_with(past_contributions(5000), panes_max=10)
+    store.coarsen(now_ms=NOW_MS)
+    minutes = range(1, 181)
+    merged_at = []
+    for minute in minutes:
+        now_ms = NOW_MS + minute * 60_000
+        if store.is_aged(now_ms):
+            merged_at.append(minute)
+            store.coarsen(now_ms=now_ms)
+    assert merged_at == [60, 120, 180]
+
+
+def test_where_there_is_room_nothing_is_merged_for_its_age() -> None:
+    store = store_with(past_contributions(100), panes_max=10_000)
+    assert not store.is_aged(NOW_MS + 9_000 * DAY_MS)
+
+
 def test_sum_up_to_an_exact_edge_survives_coarsening() -> None:
     contributions = past_contributions(4000)
     store = store_with(contributions, panes_max=1_000)
