@@ -5,7 +5,7 @@ It is told of news only (streams.board): what is read as history never comes her
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from metrics.wall.wins import DealTurn
 from streams.facts import DealFact
@@ -19,31 +19,30 @@ class DealTurns:
     """A `TurnSource`; one reader takes from it."""
 
     def __init__(self) -> None:
-        self._turns: deque[DealTurn] = deque(maxlen=TURNS_MAX)
+        # Told of when somebody takes them: of a flood, most are forgotten before.
+        self._turned: deque[FactChange] = deque(maxlen=TURNS_MAX)
 
     def see(self, changes: Iterable[FactChange]) -> None:
-        for change in changes:
-            was, now = _won(change.before), _won(change.after)
-            if now is not None:
-                self._turns.append(_turn(change.id, now, corrected=was is not None))
-            elif was is not None:
-                self._turns.append(DealTurn("reverted", change.id))
+        self._turned.extend([each for each in changes if _is_won(each.after) or _is_won(each.before)])
 
     def take(self) -> Sequence[DealTurn]:
-        taken = tuple(self._turns)
-        self._turns.clear()
+        taken = tuple(map(_turn, self._turned))
+        self._turned.clear()
         return taken
 
 
-def _won(fact: object) -> DealFact | None:
-    return fact if type(fact) is DealFact and fact.status == "won" else None
+def _is_won(fact: object) -> TypeGuard[DealFact]:
+    return type(fact) is DealFact and fact.status == "won"
 
 
-def _turn(deal_id: str, deal: DealFact, *, corrected: bool) -> DealTurn:
+def _turn(change: FactChange) -> DealTurn:
+    deal = change.after
+    if not _is_won(deal):
+        return DealTurn("reverted", change.id)
     assert deal.closed_at_ms is not None, "a won deal is closed"
     return DealTurn(
-        "corrected" if corrected else "won",
-        deal_id,
+        "corrected" if _is_won(change.before) else "won",
+        change.id,
         deal.cell.rep,
         deal.cell.team,
         deal.amount_minor,

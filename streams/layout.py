@@ -32,6 +32,9 @@ FACTS_FIELD = b"s"
 _CELL = struct.Struct(">cI")
 _PANE = struct.Struct(">cIqB")
 
+CELL, PANE, REFERENCE_RECORD, FACT = b"cprf"
+"""The first byte of a field of the board says what it holds."""
+
 PaneValues = dict[int, int]
 
 
@@ -91,6 +94,10 @@ def is_pane(field: bytes) -> bool:
 
 def cell_number(field: bytes) -> int:
     return int(_CELL.unpack(field)[1])
+
+
+split_pane: Callable[[bytes], tuple[bytes, int, int, int]] = _PANE.unpack
+"""Do `pane_key` where it is done for every pane of a commit: its letter, cell, start in ms and tier."""
 
 
 def pane_key(field: bytes) -> PaneKey:

@@ -39,7 +39,7 @@ class Rows:
     def add(self, start_ms: int, cell: int, was: Mapping[int, int], is_now: Mapping[int, int]) -> None:
         """Say that a pane held one set of values and holds another."""
         for key, value in is_now.items():
-            difference = value - was.get(key, 0)
+            difference = value - was.get(key, 0) if was else value
             if difference:
                 self._add(start_ms, cell, key, difference)
         for key, value in was.items():

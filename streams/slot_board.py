@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from sys import intern
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import force_setattr
 
@@ -17,6 +17,7 @@ from streams.pane_log import Rows
 from streams.stores.base import NO_MARK, Board, BoardChange, Mark
 
 _NOTHING: layout.PaneValues = {}
+_WITH_CELL: Final = (DealFact, LeadFact, AccountFact)
 
 
 @dataclass(slots=True)
@@ -136,17 +137,18 @@ class SlotBoard:
         if not self._take_cells(change):
             return None
         rows, changes = Rows(), list[FactChange]()
+        # Most of what a floor in full flow commits is panes and facts: one look at each name is all they get.
         for name, packed in change.set.items():
-            if layout.is_pane(name):
-                self._set_pane(rows, name, packed)
-            elif layout.is_fact(name):
+            if name[0] == layout.FACT:
                 self._set_fact(changes, name, packed)
+            elif name[0] == layout.PANE:
+                self._set_pane(rows, name, packed)
         for name in change.delete:
             if layout.is_pane(name):
                 self._set_pane(rows, name, None)
             elif layout.is_fact(name):
                 self._set_fact(changes, name, None)
-        if any(layout.is_reference(name) for name in change.set):
+        if any(name[0] == layout.REFERENCE_RECORD for name in change.set):
             references = dict(self.references)
             self._take_references(change.set)
             changes += _stage_changes(references, self.references)
@@ -161,11 +163,10 @@ class SlotBoard:
 
     def _take_cells(self, change: BoardChange) -> bool:
         """Learn new cells. One that changes its meaning may move panes the change does not name."""
-        for name, packed in change.set.items():
-            if layout.is_cell(name):
-                number = self.index.number_of(layout.unpack_cell(packed))
-                if self._cells.setdefault(layout.cell_number(name), number) != number:
-                    return False
+        for name in [name for name in change.set if name[0] == layout.CELL]:
+            number = self.index.number_of(layout.unpack_cell(change.set[name]))
+            if self._cells.setdefault(layout.cell_number(name), number) != number:
+                return False
         return True
 
     def _take_references(self, fields: Mapping[bytes, bytes]) -> None:
@@ -176,25 +177,29 @@ class SlotBoard:
                 self.references[record.id] = record
 
     def _set_pane(self, rows: Rows, name: bytes, packed: bytes | None) -> None:
-        key = layout.pane_key(name)
-        before = self._panes.pop(name, None)
+        _, number, start_ms, _ = layout.split_pane(name)
+        before = self._panes.get(name)
         if packed is not None:
             self._panes[name] = packed
+        elif before is not None:
+            del self._panes[name]
         rows.add(
-            key.start_ms,
-            self._cells[key.cell],
+            start_ms,
+            self._cells[number],
             _NOTHING if before is None else layout.unpack_pane(before),
             _NOTHING if packed is None else layout.unpack_pane(packed),
         )
 
     def _set_fact(self, changes: list[FactChange], name: bytes, packed: bytes | None) -> None:
         kind, entity_id = layout.fact_owner(name)
-        before = self._facts.pop(name, None)
+        before = self._facts.get(name)
         after = None if packed is None else layout.unpack_fact(kind, packed)
         if after is not None:
-            if isinstance(after, DealFact | LeadFact | AccountFact):
+            if isinstance(after, _WITH_CELL):
                 force_setattr(after, "cell", self.index.shared(after.cell))
             self._facts[name] = after
+        elif before is not None:
+            del self._facts[name]
         if before != after:
             changes.append(FactChange(kind, entity_id, before, after))
 

@@ -35,16 +35,18 @@ class Joins:
     ) -> None:
         """Learn what changed in a slot and add to `rows` what that makes of the joined entities."""
         touched: list[dict[str, None]] = [{} for _ in self._joins]
-        for kind, entity_id, _, fact in changes:
-            table = self._tables[kind]
-            before = table.all(entity_id)
-            table.put(slot, entity_id, fact)
-            after = table.all(entity_id)
-            if before != after:
-                seen = FactChange(kind, entity_id, before[0] if before else None, after[0] if after else None)
-                for join, ids in zip(self._joins, touched, strict=True):
-                    for joined_id in join.learn(seen, self._facts):
-                        ids[joined_id] = None
+        learners = [(join.learn, ids) for join, ids in zip(self._joins, touched, strict=True)]
+        tables, known = self._tables, self._facts
+        for change in changes:
+            kind, entity_id, before, fact = change
+            seen = tables[kind].put(slot, entity_id, fact)
+            if seen is None:
+                continue
+            if seen[0] is not before or seen[1] is not fact:
+                change = FactChange(kind, entity_id, *seen)
+            for learn, ids in learners:
+                for joined_id in learn(change, known):
+                    ids[joined_id] = None
         for join, ids, held in zip(self._joins, touched, self._held, strict=True):
             for joined_id in ids:
                 self._settle(held, joined_id, join.contributions(joined_id, self._facts), number_of, rows)

@@ -56,12 +56,24 @@ class FactTable:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def put(self, slot: int, entity_id: str, fact: Fact | None) -> None:
-        seen = self._seen.pop(entity_id, None)
+    def put(self, slot: int, entity_id: str, fact: Fact | None) -> tuple[Fact | None, Fact | None] | None:
+        """Take over what a slot says; return what is seen then and now, None if no slot says anything new."""
+        seen = self._seen.get(entity_id)
         if (seen is None or seen[0] == slot) and entity_id not in self._hidden:
-            if fact is not None:  # of nearly all entities one slot alone knows
+            # Of nearly all entities one slot alone knows.
+            if fact is not None:
                 self._seen[entity_id] = (slot, fact)
-            return
+            elif seen is not None:
+                del self._seen[entity_id]
+            before = None if seen is None else seen[1]
+            return None if before == fact else (before, fact)
+        said = self.all(entity_id)
+        self._put_beside_others(slot, entity_id, fact)
+        now = self.all(entity_id)
+        return None if said == now else (said[0] if said else None, now[0] if now else None)
+
+    def _put_beside_others(self, slot: int, entity_id: str, fact: Fact | None) -> None:
+        seen = self._seen.pop(entity_id, None)
         held = self._hidden.pop(entity_id, {})
         if seen is not None:
             held[seen[0]] = seen[1]
@@ -95,8 +107,8 @@ class Facts:
 
     def touches(self, concern: Concern) -> Touches | None:
         """Return what all slots know of the activities for a lead or deal."""
-        parts = [fact for fact in self._tables[EntityKind.ACTIVITY].all(concern) if type(fact) is Touches]
-        return together(parts) if parts else None
+        said = self._tables[EntityKind.ACTIVITY].all(concern)
+        return together([fact for fact in said if type(fact) is Touches]) if said else None
 
     def stage(self, pipeline: str, stage: str) -> Stage | None:
         """Return the reference record of a stage: its pipeline's own, else the one for all."""

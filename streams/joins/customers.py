@@ -38,11 +38,13 @@ class Customers:
 
     def learn(self, change: FactChange, facts: Facts) -> Iterable[str]:
         if change.kind is EntityKind.DEAL:
-            accounts = [_customer_of(each) for each in (change.before, change.after)]
-            if accounts[0] != accounts[1]:
-                _forget(self._won_with, accounts[0], change.id)
-                _note(self._won_with, accounts[1], change.id)
-            return {_survivor(account, facts) for account in accounts if account}
+            before, after = _customer_of(change.before), _customer_of(change.after)
+            if not before and not after:
+                return ()
+            if before != after:
+                _forget(self._won_with, before, change.id)
+                _note(self._won_with, after, change.id)
+            return {_survivor(account, facts) for account in (before, after) if account}
         if change.kind is not EntityKind.ACCOUNT:
             return ()
         targets = [
@@ -157,8 +159,9 @@ def _cell_of(account: AccountFact | None, purchases: list[tuple[int, DealFact]])
 
 
 def _customer_of(fact: object) -> str:
-    won = type(fact) is DealFact and fact.status == "won" and fact.closed_at_ms is not None
-    return fact.account_id if won and type(fact) is DealFact else ""
+    if type(fact) is not DealFact or fact.status != "won" or fact.closed_at_ms is None:
+        return ""
+    return fact.account_id
 
 
 def _survivor(account_id: str, facts: Facts, instead: dict[str, str] | None = None) -> str:

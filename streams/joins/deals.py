@@ -31,17 +31,18 @@ class DealJoin:
         deal = facts.deal(joined_id)
         if deal is None or deal.merged_into:
             return []
-        touches = facts.touches(DEAL + joined_id)
-        joined = list(self._stalls(deal, touches))
-        if deal.closed_at_ms is not None and touches is not None and touches.calls:
-            joined.append(Joined(deal.cell, deal.closed_at_ms, {CALLS_ON_CLOSED: touches.calls}))
+        touches, closed_at_ms = facts.touches(DEAL + joined_id), deal.closed_at_ms
+        if closed_at_ms is not None and closed_at_ms <= deal.opened_at_ms:
+            joined: list[Joined] = []  # it was never open
+        else:
+            joined = list(self._stalls(deal, touches))
+        if closed_at_ms is not None and touches is not None and touches.calls:
+            joined.append(Joined(deal.cell, closed_at_ms, {CALLS_ON_CLOSED: touches.calls}))
         return joined
 
     def _stalls(self, deal: DealFact, touches: Touches | None) -> Iterator[Joined]:
         """Tell each stretch of time in which the deal was open and nothing had been done for long."""
         closed_at_ms = deal.closed_at_ms
-        if closed_at_ms is not None and closed_at_ms <= deal.opened_at_ms:
-            return
         cell = Cell(*deal.cell[:-1], deal.stage)
         times_ms = [
             time_ms

@@ -44,11 +44,14 @@ class DueJoin:
             return [deal for stage in stages for deal in self._deals_of_stage.get(stage, ())]
         if change.kind is not EntityKind.DEAL:
             return ()
+        concerns = False
         for fact, took in ((change.before, False), (change.after, True)):
-            if type(fact) is DealFact and fact.due_on and fact.probability is None:
-                deals = self._deals_of_stage.setdefault(fact.stage, set())
-                (deals.add if took else deals.discard)(change.id)
-        return (change.id,)
+            if type(fact) is DealFact and fact.due_on:
+                concerns = True
+                if fact.probability is None:
+                    deals = self._deals_of_stage.setdefault(fact.stage, set())
+                    (deals.add if took else deals.discard)(change.id)
+        return (change.id,) if concerns else ()
 
     def contributions(self, joined_id: str, facts: Facts) -> list[Joined]:
         deal = facts.deal(joined_id)

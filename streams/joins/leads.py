@@ -27,6 +27,12 @@ class LeadJoin:
         self._named_by = Relation()  # deal -> leads that name it
 
     def learn(self, change: FactChange, facts: Facts) -> Iterable[str]:
+        if change.kind is EntityKind.DEAL:
+            before, after = _lead_of(change.before), _lead_of(change.after)
+            if before or after:
+                self._deals_of.move(change.id, before, after)
+                return {each for each in (before, after) if each} | self._named_by.of(change.id)
+            return self._named_by.of(change.id)
         if change.kind is EntityKind.ACTIVITY:
             return (change.id.removeprefix(LEAD),) if change.id.startswith(LEAD) else ()
         if change.kind is EntityKind.LEAD:
@@ -35,12 +41,6 @@ class LeadJoin:
             )
             self._named_by.move(change.id, before, after)
             return (change.id,)
-        if change.kind is EntityKind.DEAL:
-            before, after = (
-                fact.lead_id if type(fact) is DealFact else "" for fact in (change.before, change.after)
-            )
-            self._deals_of.move(change.id, before, after)
-            return {each for each in (before, after) if each} | self._named_by.of(change.id)
         return ()
 
     def contributions(self, joined_id: str, facts: Facts) -> list[Joined]:
@@ -69,6 +69,10 @@ class LeadJoin:
             else:
                 joined.append(Joined(cell, deadline_ms, {SLA_DECIDED: 1}))
         return joined
+
+
+def _lead_of(fact: object) -> str:
+    return fact.lead_id if type(fact) is DealFact else ""
 
 
 def _won_at_ms(deal_id: str, facts: Facts) -> int | None:

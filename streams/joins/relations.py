@@ -20,4 +20,5 @@ class Relation:
 
     def of(self, named: str) -> set[str]:
         """Return a copy."""
-        return set(self._members.get(named, ()))
+        members = self._members.get(named)
+        return set() if members is None else set(members)

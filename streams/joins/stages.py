@@ -22,8 +22,10 @@ class StageJoin:
         if change.kind is EntityKind.DEAL:
             if type(change.after) is DealFact and change.after.stages:
                 self._deals.add(change.id)
-            else:
+            elif change.id in self._deals:
                 self._deals.discard(change.id)
+            else:
+                return ()  # it says nothing of stages and said nothing before
             return (change.id,)
         return tuple(self._deals) if change.kind is EntityKind.REFERENCE else ()
 

@@ -141,3 +141,14 @@ def test_the_lowest_slot_is_the_one_seen() -> None:
     table.put(2, "1", None)
     table.put(3, "1", None)
     assert (table.get("1"), len(table)) == (None, 0)
+
+
+def test_what_another_slot_says_beside_is_told_as_news_of_what_is_seen() -> None:
+    table = FactTable()
+    assert table.put(0, "1", deal(1)) == (None, deal(1))
+    assert table.put(0, "1", deal(1)) is None
+    assert table.put(1, "1", deal(2)) == (deal(1), deal(1))
+    assert table.put(1, "1", deal(2)) is None
+    assert table.put(1, "1", None) == (deal(1), deal(1))
+    assert table.put(0, "1", None) == (deal(1), None)
+    assert table.put(0, "1", None) is None
