@@ -1,7 +1,8 @@
 """A `PaneReader` in, the current snapshot and its rendered gauges out, tick by tick. Serves no HTTP.
 
 A tick reads the panes in one step (no await between), computes in a thread, and swaps the result in.
-Ticks come every `tick_ms`, and in between as soon as panes changed, where computing is cheap enough.
+Ticks come every `tick_ms`, and in between as soon as panes changed, where computing is cheap enough
+(metrics.pace).
 A scrape shows the newest snapshot, rendered once for all who ask for it.
 """
 
@@ -18,6 +19,7 @@ from metrics.contest import ContestStanding
 from metrics.gauge_windows import GaugeWindows
 from metrics.gauges import Gauge, GaugeLabels, kpi_gauges
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
+from metrics.pace import Pace
 from metrics.panes import FeedState, PaneReader
 from metrics.rewards import CommissionEstimate, RewardTaker, to_be_kept
 from metrics.scrapes import Rendered, Scrapes
@@ -26,9 +28,7 @@ from metrics.target_gauges import target_gauges
 
 _MS_PER_SECOND: Final = 1000
 _LOOK_SECONDS: Final = 0.02
-_REST_SECONDS_MIN: Final = 0.05
-"""Before a tick between the ticks, computing rests so long, and at least as long as it took of a processor's
-time: half a core, also where it had to wait for one."""
+"""So often is looked at panes that tell nobody when they change."""
 NOTHING_BESIDE: Final = BesideRules()
 
 
@@ -59,7 +59,9 @@ class SnapshotService:
     ) -> None:
         self._reader = reader
         self._now_ms = now_ms
-        self._tick_ms = tick_ms
+        self._pace = Pace(tick_ms / _MS_PER_SECOND)
+        self._noted: tuple[bool, int] | None = None
+        self._change = asyncio.Event()
         self._view = _View(config, clock, beside)
         self._views: dict[str, _View] = {}
         self._labels = GaugeLabels()
@@ -135,30 +137,35 @@ class SnapshotService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; computing happens in a thread, so the event loop stays free."""
-        tick_seconds = self._tick_ms / _MS_PER_SECOND
+        pace = self._pace
         while not stop.is_set():
-            began, spent = time.monotonic(), 0.0
+            spent = 0.0
+            pace.begins(time.monotonic())
             wanted = self._wanted()
+            self._noted = self._state_noted()
             if wanted is not None:
                 spent = await asyncio.to_thread(_cpu_seconds, partial(self._finish, *wanted))
                 self._next_tick.set()
                 self._next_tick = asyncio.Event()
-            ended = time.monotonic()
-            due = max(began + tick_seconds, ended + spent)
-            await self._wait_for_tick(stop, ended + max(_REST_SECONDS_MIN, spent), due)
+            self.note_changes()
+            pace.ended(time.monotonic(), spent)
+            while not stop.is_set() and (left := pace.seconds_left(time.monotonic())) > 0:
+                self._change.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                        await self._change.wait()
+                self.note_changes()
 
-    async def _wait_for_tick(self, stop: asyncio.Event, early: float, due: float) -> None:
-        """Wait until `due`, but from `early` on only for as long as nothing changed; both as `monotonic`."""
-        until = min(early, due)
-        while not stop.is_set() and (now := time.monotonic()) < due:
-            if now >= early and self._has_changed():
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(until - now, min(_LOOK_SECONDS, due - now))):
-                    await stop.wait()
+    def note_changes(self) -> None:
+        """See whether the panes changed. Who calls it when they do spares `run` the time until it looks."""
+        noted = self._state_noted()
+        if noted != self._noted:
+            self._noted = noted
+            self._pace.changed(time.monotonic())
+            self._change.set()
 
-    def _has_changed(self) -> bool:
-        return self._ticked_for is None or self._ticked_for[0] != self._reader.version()
+    def _state_noted(self) -> tuple[bool, int]:
+        return self._ticked_for is None, self._reader.version()
 
     async def next_tick(self) -> None:
         """Wait until `run` has computed anew."""

@@ -46,6 +46,7 @@ class BoardFollower:
         joins: Joins | None = None,
         log: GrowingLog | None = None,
         news: Callable[[Iterable[FactChange]], None] | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """`news` is told of facts that changed while all boards were followed: not of what was read first."""
         self._store = store
@@ -55,6 +56,7 @@ class BoardFollower:
         self._log = log or GrowingLog()
         self._joins = joins
         self._news = news
+        self._on_change = on_change  # called after every change, in its step
         self._version = 0
         self._cells_looked_through = 0
         # Reading a board takes awaits; no change may be applied in the middle of them.
@@ -202,6 +204,7 @@ class BoardFollower:
         self._version += 1
         if len(self._index.cells) > 2 * self._cells_looked_through + self.few_cells:
             self._forget_cells()
+        self._on_change()
 
     def _forget_cells(self) -> None:
         """Forget the cells that nothing is of any more, where they are half of them or more.

@@ -220,7 +220,13 @@ class _Following:
     """One generation's boards, followed on a connection of their own."""
 
     def __init__(
-        self, store: RedisStore, shown: Shown, generation: int | None, under: Settings, turns: DealTurns
+        self,
+        store: RedisStore,
+        shown: Shown,
+        generation: int | None,
+        under: Settings,
+        turns: DealTurns,
+        on_change: Callable[[], None],
     ) -> None:
         self._store = store.of_generation(generation, version=shown.version)
         self.under = under
@@ -231,6 +237,7 @@ class _Following:
             definition_version=shown.version,
             joins=standard_joins(fold_rules(under)),
             news=turns.see,
+            on_change=on_change,
         )
         self.running = asyncio.create_task(self.follower.run(), name="boards")
 
@@ -272,7 +279,7 @@ async def _follow(
                 generation = await generation_of(shown, store)
             except StoreUnavailable:
                 continue  # `_shown` waits for it
-            following = _Following(store, shown, generation, under, turns)
+            following = _Following(store, shown, generation, under, turns, service.note_changes)
             if reader.follower is None:
                 service.show(following.follower, under, shown.version)  # tells how many boards are read
             await _first_of(

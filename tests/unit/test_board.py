@@ -154,6 +154,23 @@ async def test_each_change_makes_a_greater_version() -> None:
 
 
 @virtually
+async def test_each_change_is_told_of_once_it_can_be_read() -> None:
+    store, versions = MemoryStore(version="v1"), []
+    writer = await Writer.of(store, 0)
+    follower = BoardFollower(
+        store, slots=1, definition_version="v1", on_change=lambda: versions.append(follower.version())
+    )
+    running = asyncio.create_task(follower.run())
+    await until(lambda: follower.connected)
+    for offset in range(1, 4):
+        await writer.commit(offset, {(A, offset): {1: 1}})
+        await until(lambda wanted=1 + offset: len(versions) == wanted)  # type: ignore[misc]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert versions == [1, 2, 3, 4]
+
+
+@virtually
 async def test_a_claim_without_a_commit_is_noticed() -> None:
     store = MemoryStore(version="v1")
     async with following(store, 1) as follower:
