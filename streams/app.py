@@ -10,7 +10,6 @@ Boot order of `run_worker`:
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,6 +27,7 @@ from streams.clock import SystemClock
 from streams.dead_letter import DeadLetterProducer
 from streams.deployment import Deployment, HeldByAnother
 from streams.faust_table import NoChangelogTableManager, RedisTable
+from streams.heap import look_seldom
 from streams.kafka_client import bootstrap_servers, meaning_of, ssl_context
 from streams.keeper import BatchHook, Keeper
 from streams.logs import FAUST_LOGGER, fields, said_by
@@ -54,10 +54,6 @@ STOP_SECONDS = 8.0
 LAST_COMMIT_SECONDS = 3.0
 WAIT_SECONDS = 0.5
 WAIT_MAX_SECONDS = 10.0
-
-# A worker's heap is state that lives on and holds no cycles. Looking through it after every 700 new objects,
-# as Python does by default, takes a tenth of the fold's time.
-GC_THRESHOLDS = (50_000, 20, 10)
 
 
 class WorkerFailed(Exception):
@@ -174,7 +170,7 @@ async def run_worker(
     `extend` may add tables and batch hooks to the app before it starts. `on_listening` is told the port
     of the worker's doors.
     """
-    gc.set_threshold(*GC_THRESHOLDS)
+    look_seldom()
     async with AsyncExitStack() as parts:
         watchdog = MainLoopWatchdog(settings.worker.main_loop_timeout_seconds)
         await parts.enter_async_context(_background(watchdog.tick()))

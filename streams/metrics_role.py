@@ -30,6 +30,7 @@ from streams.contest_results import keep_contest_results
 from streams.deal_turns import DealTurns
 from streams.definition import differences, settings_under
 from streams.explain_source import StoredExplainer
+from streams.heap import look_seldom
 from streams.joins.standard import standard_joins
 from streams.live_access import LiveGrants
 from streams.logs import fields
@@ -136,6 +137,7 @@ async def run_metrics(
     watch: Watch | None = None,
 ) -> None:
     """Serve the numbers until `stop`."""
+    look_seldom()
     reader = LateReader()
     service = FollowedService(reader, settings)
     explaining = open_store(settings)
