@@ -23,6 +23,7 @@ from oracle.joins import (
     work_by_deal,
 )
 from oracle.levels import Here, Moments, Roster, key_of, places_of, product_of
+from oracle.listed import count_together
 from oracle.records import CloudEvent, Record, records_of
 from oracle.reference import NOTHING_KNOWN, Reference
 from oracle.windows import Floor, instant_of
@@ -110,11 +111,20 @@ class Books:
 # ---- from events to books -------------------------------------------------------------------------
 
 
-def books_of(events: Iterable[CloudEvent], floor: Floor, known: Reference = NOTHING_KNOWN) -> Books:
+def books_of(
+    events: Iterable[CloudEvent],
+    floor: Floor,
+    known: Reference = NOTHING_KNOWN,
+    *,
+    roster_only: Sequence[str] = (),
+) -> Books:
+    """Return what counts; at the levels of `roster_only`, who is not on the roster shares one name."""
     books = Books(known=known)
+    records = records_of(events)
+    count_together(list(records.values()), roster_only, known)
     alive: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
     accounts: dict[str, Record] = {}
-    for (kind, name), record in records_of(events).items():
+    for (kind, name), record in records.items():
         if kind == "account":
             accounts[name] = record
         elif not record.get("deleted") and not record.get("merged_into"):

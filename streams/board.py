@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
+from metrics.listed import Listed
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
 from streams import layout
@@ -22,13 +23,14 @@ from streams.joins.base import FactChange
 from streams.logs import fields
 from streams.pane_log import GrowingLog
 from streams.slot_board import CellIndex, Difference, SlotBoard
-from streams.stores.base import BoardChange, Mark, SlotStore, StoreUnavailable
+from streams.stores.base import Board, BoardChange, Mark, SlotStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 # Marks of all slots are compared this often: a notice may get lost without a sign, and a claim gives none.
 CHECK_SECONDS = 3.0
 RETRY_SECONDS, RETRY_MAX_SECONDS = 0.2, 5.0
+_EMPTY = Board(0, {}, {})
 
 
 class BoardFollower:
@@ -43,17 +45,23 @@ class BoardFollower:
         *,
         slots: int,
         definition_version: str,
+        roster_only: Sequence[str] = (),
         joins: Joins | None = None,
         log: GrowingLog | None = None,
         news: Callable[[Iterable[FactChange]], None] | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`news` is told of facts that changed while all boards were followed: not of what was read first."""
+        """At the levels of `roster_only`, names that no roster record says count together (metrics.listed).
+
+        `news` is told of facts that changed while all boards were followed: not of what was read first.
+        """
         self._store = store
         self._definition_version = definition_version
         self._index = CellIndex()
         self._slots = [SlotBoard(self._index, definition_version) for _ in range(slots)]
         self._log = log or GrowingLog()
+        self._roster_only = roster_only
+        self._references_seen = 0
         self._joins = joins
         self._news = news
         self._on_change = on_change  # called after every change, in its step
@@ -73,6 +81,11 @@ class BoardFollower:
 
     def cells(self) -> Sequence[Cell]:
         return self._index.cells
+
+    @property
+    def listed(self) -> Listed:
+        """Return which names count for themselves."""
+        return self._index.listed
 
     def log(self) -> PaneLog:
         return self._log.view()
@@ -110,9 +123,14 @@ class BoardFollower:
 
     async def load(self) -> None:
         """Bring every slot up to date with the store once. Raises `StoreUnavailable`."""
+        if self._roster_only and not any(slot.loaded for slot in self._slots):
+            # So that a flood of names is counted together while it is read, not once it has been.
+            self._index.listed = Listed.of(self._roster_only, await self._stored_references())
         for number in range(len(self._slots)):
             async with self._lock:
                 await self._compare(number)
+        async with self._lock:
+            await self._follow_roster()
 
     async def run(self) -> None:
         """Keep up with the store until cancelled; an unavailable store is waited for."""
@@ -138,6 +156,7 @@ class BoardFollower:
         async for change in changes:
             async with self._lock:
                 await self._take(change)
+                await self._follow_roster()
 
     async def _check_forever(self) -> None:
         behind: dict[int, Mark] = {}
@@ -156,6 +175,7 @@ class BoardFollower:
             if not slot.loaded or behind.get(number) == slot.mark:
                 async with self._lock:
                     await self._compare(number)
+                    await self._follow_roster()
             elif await self._store.read_mark(number) != slot.mark:
                 still[number] = slot.mark
             self.last_contact_monotonic = time.monotonic()
@@ -188,6 +208,36 @@ class BoardFollower:
             live = self._is_live(slot)
             self._changed(number, slot.replace(await self._store.read_board(number)), live=live)
         self.last_contact_monotonic = time.monotonic()
+
+    async def _stored_references(self) -> list[Reference]:
+        found: list[Reference] = []
+        for number in range(len(self._slots)):
+            board = await self._store.read_board(number)
+            if board.version == self._definition_version:
+                packed = (value for name, value in board.fields.items() if layout.is_reference(name))
+                found += map(layout.unpack_reference, packed)
+        return found
+
+    async def _follow_roster(self) -> None:
+        """Where the roster lists other names than before, count everything anew by them."""
+        while self._roster_only and all(slot.loaded for slot in self._slots):
+            taken = sum(slot.references_taken for slot in self._slots)
+            if taken == self._references_seen:
+                return
+            listed = Listed.of(self._roster_only, self.references())
+            if listed != self._index.listed:
+                await self._count_anew(listed)
+            # What was read anew may list others again: then once more.
+            self._references_seen = taken
+
+    async def _count_anew(self, listed: Listed) -> None:
+        boards = [await self._store.read_board(number) for number in range(len(self._slots))]
+        for number, slot in enumerate(self._slots):
+            self._changed(number, slot.replace(_EMPTY), live=False)
+        self._forget_cells()
+        self._index.listed = listed
+        for number, slot in enumerate(self._slots):
+            self._changed(number, slot.replace(boards[number]), live=False)
 
     def _is_live(self, slot: SlotBoard) -> bool:
         """Say whether what changes in the slot is news: everything is read, and it is not folded anew."""

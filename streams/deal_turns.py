@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeGuard
 
+from metrics.labels import OTHER
 from metrics.wall.wins import DealTurn
 from streams.facts import DealFact
 from streams.joins.base import FactChange
@@ -43,7 +44,7 @@ def _turn(change: FactChange) -> DealTurn:
     return DealTurn(
         "corrected" if _is_won(change.before) else "won",
         change.id,
-        deal.cell.rep,
+        "" if deal.cell.rep == OTHER else deal.cell.rep,  # nobody is called so
         deal.cell.team,
         deal.amount_minor,
         deal.cell.currency,

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from metrics.known import Ground
 from metrics.labels import label_value
+from metrics.listed import EVERY_NAME, Listed
 from metrics.measures import (
     BY_NAME,
     HINDSIGHT_KEY_MIN,
@@ -85,6 +86,8 @@ class Question:
     end_ms: int
     references: tuple[Reference, ...]
     ground: Ground
+    listed: Listed = EVERY_NAME
+    """Which names count for themselves; records keep their own."""
 
     @cached_property
     def _roster(self) -> Roster:
@@ -106,7 +109,9 @@ class Question:
         return cell._replace(team=cell.team or spell.team, region=cell.region or spell.region)
 
     def holds(self, cell: Cell) -> bool:
-        return self.level == "floor" or label_value(getattr(cell, self.level)) == self.key
+        if self.level == "floor":
+            return True
+        return label_value(getattr(self.listed.cell(cell), self.level)) == self.key
 
     def worth(self, currency: str, time_ms: int) -> Fraction | None:
         """Return what a minor unit is in minor units of the reporting currency; None without a rate."""

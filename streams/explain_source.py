@@ -16,6 +16,7 @@ from metrics.edges import PaneEdges, plan_windows
 from metrics.formula import Binary, Expression, FormulaError, KpiUnit, Quantile, leaves_in
 from metrics.kpi import Catalogue, Kpi
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
+from metrics.listed import EVERY_NAME, Listed
 from metrics.measures import Kind, Unit
 from metrics.money import exponent_of
 from metrics.panes import Cell
@@ -87,7 +88,11 @@ class StoredExplainer:
             await store.close()
         joins = standard_joins(fold_rules(under))
         follower = BoardFollower(
-            ImageStore(images), slots=shown.slots, definition_version=shown.version, joins=joins
+            ImageStore(images),
+            slots=shown.slots,
+            definition_version=shown.version,
+            roster_only=under.metrics.roster_only,
+            joins=joins,
         )
         await follower.load()
         if not follower.state().ready:
@@ -106,7 +111,8 @@ class StoredExplainer:
         # The end of a window is not in it: to show the newest event too, look one millisecond later.
         now_ms = self._now_ms() if under.clock == "wall" or newest_ms is None else newest_ms + 1
         at_ms = now_ms if ask.at_ms is None else ask.at_ms
-        explained = Explained(snapshot_config_of(under), ask, at_ms, PaneImage.of(follower))
+        config = snapshot_config_of(under)
+        explained = Explained(config, ask, at_ms, PaneImage.of(follower), follower.listed)
         rules, cells = fold_rules(under), follower.cells()
         return explained.answer(lambda: counted_in(images, rules, cells, joins))
 
@@ -114,7 +120,14 @@ class StoredExplainer:
 class Explained:
     """One number, its parts and what belongs to them."""
 
-    def __init__(self, config: SnapshotConfig, ask: ExplainAsk, at_ms: int, image: PaneImage) -> None:
+    def __init__(
+        self,
+        config: SnapshotConfig,
+        ask: ExplainAsk,
+        at_ms: int,
+        image: PaneImage,
+        listed: Listed = EVERY_NAME,
+    ) -> None:
         self.ask = ask = checked(ask, config.catalogue)
         self._at_ms = at_ms
         self._config = config
@@ -131,7 +144,7 @@ class Explained:
         self._snapshot = Snapshotter(whole).take_kpis(image, at_ms, filters=filters, strict=True)
         start_ms, self._window = self._bounds()
         own = tuple(part for part in self.parts if not part.at)
-        question = Question(own, ask.level, ask.key, start_ms, at_ms, image.references, config.ground)
+        question = Question(own, ask.level, ask.key, start_ms, at_ms, image.references, config.ground, listed)
         self._elsewhere = self._spans_elsewhere(image)
         self._questions = {
             "": question,

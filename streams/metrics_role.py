@@ -237,6 +237,7 @@ class _Following:
             self._store,
             slots=shown.slots,
             definition_version=shown.version,
+            roster_only=under.metrics.roster_only,
             joins=standard_joins(fold_rules(under)),
             news=turns.see,
             on_change=on_change,

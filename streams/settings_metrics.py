@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from metrics.gauge_windows import DEFAULT_PREVIOUS_OF, DEFAULT_WINDOWS_OF, GaugeWindows
 
 WindowName = Literal["5m", "1h", "24h", "7d", "30d", "90d", "today", "wtd", "mtd", "qtd", "ytd", "1bd", "5bd"]
+RosterLevelName = Literal["rep", "team", "region"]
 LevelName = Literal["floor", "team", "rep", "product", "source", "region", "stage"]
 
 
@@ -62,6 +63,11 @@ class MetricsSettings(BaseModel):
         default=20_000,
         ge=1,
         description="of names no roster knows, so many are ranked, in contests and paid: who did most",
+    )
+
+    roster_only: tuple[RosterLevelName, ...] = Field(
+        default=(),
+        description="levels at which names that no roster record says count together as 'other'",
     )
 
     @property

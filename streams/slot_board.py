@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import force_setattr
 
+from metrics.listed import EVERY_NAME, Listed
 from metrics.panes import Cell
 from metrics.reference import Reference, Stage
 from streams import layout
@@ -25,10 +26,13 @@ class CellIndex:
     """Numbers cells across all slots. A number keeps its meaning until everything is numbered anew."""
 
     cells: list[Cell] = field(default_factory=list)
+    listed: Listed = EVERY_NAME
+    """Which names count for themselves. Whoever changes it takes everything back before and adds it after."""
     _numbers: dict[Cell, int] = field(default_factory=dict)
     _shared: dict[Cell, Cell] = field(default_factory=dict)
 
     def number_of(self, cell: Cell) -> int:
+        cell = self.listed.cell(cell)
         number = self._numbers.get(cell)
         if number is None:
             cell = self.shared(cell)
@@ -38,7 +42,8 @@ class CellIndex:
         return number
 
     def shared(self, cell: Cell) -> Cell:
-        """Return the one copy of an equal cell that facts share: there are many facts to a cell."""
+        """Return the one copy of the cell it counts in, which facts share: there are many facts to a cell."""
+        cell = self.listed.cell(cell)
         number = self._numbers.get(cell)
         if number is not None:
             return self.cells[number]
@@ -77,6 +82,8 @@ class SlotBoard:
     facts: layout.SlotFacts = field(default_factory=layout.SlotFacts)
     references: dict[str, Reference] = field(default_factory=dict)
     """Reference records by their id."""
+    references_taken: int = 0
+    """How many were learned so far, so that who depends on them sees that they may have changed."""
     _cells: dict[int, int] = field(default_factory=dict)  # the slot's cell number -> the number in the index
     _panes: dict[bytes, bytes] = field(default_factory=dict)
     _facts: dict[bytes, Fact] = field(default_factory=dict)
@@ -175,6 +182,7 @@ class SlotBoard:
             if layout.is_reference(name):
                 record = layout.unpack_reference(packed)
                 self.references[record.id] = record
+                self.references_taken += 1
 
     def _set_pane(self, rows: Rows, name: bytes, packed: bytes | None) -> None:
         _, number, start_ms, _ = layout.split_pane(name)

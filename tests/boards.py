@@ -44,9 +44,10 @@ class Writer:
         *,
         delete: int = 0,
         facts: SlotFacts | None = None,
+        more: dict[bytes, bytes] | None = None,
     ) -> Outcome:
         """Set panes, delete some that were there and the cells that no pane is of then, in one commit."""
-        board_set = {layout.FACTS_FIELD: layout.pack_facts(facts or SlotFacts())}
+        board_set = {layout.FACTS_FIELD: layout.pack_facts(facts or SlotFacts()), **(more or {})}
         deleted = sorted(self.panes)[:delete]
         self.panes.difference_update(deleted)
         for (cell, start_ms), values in (panes or {}).items():

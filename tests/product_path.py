@@ -75,15 +75,15 @@ class ProductPath:
         slots: int = 2,
         panes_max: int = 200_000,
         activity_horizon_ms: int = 10_000 * DAY_MS,
+        roster_only: Sequence[str] = (),
     ) -> None:
         self.floor = floor
         self.now_ms = now_ms
         self.slots = slots
         self.store = MemoryStore(version=VERSION)
         self._rules = rules_of(floor, panes_max=panes_max, activity_horizon_ms=activity_horizon_ms)
-        self.follower = BoardFollower(
-            self.store, slots=slots, definition_version=VERSION, joins=standard_joins(self._rules)
-        )
+        self.roster_only = roster_only
+        self.follower = self.new_follower()
         self.config = SnapshotConfig(
             calendar=calendar_of(floor),
             currency=floor.currency,
@@ -91,6 +91,15 @@ class ProductPath:
         )
         self._tables: list[SlotTable] = []
         self._ends: dict[tuple[str, int], int] = {}
+
+    def new_follower(self) -> BoardFollower:
+        return BoardFollower(
+            self.store,
+            slots=self.slots,
+            definition_version=VERSION,
+            roster_only=self.roster_only,
+            joins=standard_joins(self._rules),
+        )
 
     async def arrive(self, events: Iterable[Event]) -> None:
         """Fold the events in this order of arrival, commit, and let the follower see it."""

@@ -56,6 +56,7 @@ async def stored(settings: Settings) -> AsyncIterator[Stored]:
             store,
             slots=shown.slots,
             definition_version=shown.version,
+            roster_only=under.metrics.roster_only,
             joins=standard_joins(fold_rules(under)),
         )
         await follower.load()

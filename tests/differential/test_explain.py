@@ -1,5 +1,6 @@
 """Which records count: what is listed adds up to the number, for every KPI, on generated histories."""
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +28,7 @@ from streams.explain_source import Explained, counted_in
 from streams.joins.standard import standard_joins
 from streams.stores.images import ImageStore
 from tests.differential.test_generated_histories import CASES
-from tests.histories import DAY_MS, Event, Generator, edge_times
+from tests.histories import DAY_MS, Event, Generator, cloud_event, edge_times
 from tests.product_path import VERSION, ProductPath, rules_of
 
 LIMIT = 1_000
@@ -46,13 +47,19 @@ class Explaining:
         self.images = [await self.path.store.read_image(slot) for slot in range(self.path.slots)]
         self.joins = standard_joins(self.rules)
         self.follower = BoardFollower(
-            ImageStore(self.images), slots=self.path.slots, definition_version=VERSION, joins=self.joins
+            ImageStore(self.images),
+            slots=self.path.slots,
+            definition_version=VERSION,
+            roster_only=self.path.roster_only,
+            joins=self.joins,
         )
         await self.follower.load()
 
     def ask(self, ask: ExplainAsk, as_of_ms: int, references: Sequence[Reference] = ()) -> Any:
-        image = replace(PaneImage.of(self.follower), references=tuple(references))
-        explained = Explained(self.path.config, ask, as_of_ms, image)
+        image = PaneImage.of(self.follower)
+        if references:
+            image = replace(image, references=tuple(references))
+        explained = Explained(self.path.config, ask, as_of_ms, image, self.follower.listed)
         return explained.answer(
             lambda: counted_in(self.images, self.rules, self.follower.cells(), self.joins)
         )
@@ -234,3 +241,23 @@ async def test_a_key_nobody_has_is_said_so() -> None:
     world, as_of_ms = await explaining(1)
     with pytest.raises(BadAsk, match="no team 'Nowhere' has anything counted"):
         world.ask(ExplainAsk("revenue", "mtd", "team", "Nowhere"), as_of_ms)
+
+
+async def test_whose_records_are_behind_what_is_counted_together_is_told_by_their_own_names() -> None:
+    floor, as_of_ms = CASES[0]
+    path = ProductPath(floor, now_ms=as_of_ms + 60 * DAY_MS, roster_only=("rep",))
+    world = Explaining(path)
+    spell: Event = {"rep_id": "R1", "team_id": "North"}
+    said = cloud_event("rep", "updated", 1, as_of_ms - 90 * DAY_MS, spell, event_id="r")
+    await path.arrive_raw([("sales.reference", 0, json.dumps(said).encode())])
+    await world.load(
+        [
+            cloud_event(
+                "deal", "won", number, as_of_ms - 1, {"rep_id": rep, "amount": "10"}, event_id=f"{number}"
+            )
+            for number, rep in enumerate(("R1", "made-up-1", "made-up-2"))
+        ]
+    )
+    told = world.ask(ExplainAsk("revenue", "24h", "rep", "other"), as_of_ms)
+    assert told["value"] == 20
+    assert sorted(record["rep"] for record in told["records"]) == ["made-up-1", "made-up-2"]

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from metrics.panes import FINEST, Cell, FeedState, PaneReader
-from streams import board
+from metrics.reference import RosterSpell
+from streams import board, layout
 from streams.board import BoardFollower
 from streams.layout import SlotFacts
 from streams.stores.base import Board, BoardChange, StoreUnavailable
@@ -285,3 +286,33 @@ async def _loaded(store: MemoryStore, *, slots: int) -> BoardFollower:
     follower = BoardFollower(store, slots=slots, definition_version="v1")
     await follower.load()
     return follower
+
+
+@virtually
+async def test_a_store_that_goes_away_while_the_roster_changes_is_asked_again() -> None:
+    store = MemoryStore(version="v1")
+    writer = await Writer.of(store, 0)
+    follower = BoardFollower(store, slots=1, definition_version="v1", roster_only=("rep",))
+    await writer.commit(1, {(A, 5): {1: 3}, (B, 5): {1: 4}})
+    await follower.load()
+    own = {(A, 5, 1): 3, (B, 5, 1): 4}
+    assert sums_of_log(follower) == own
+    running = asyncio.create_task(follower.run())
+    await until(lambda: follower.connected)
+    spell = RosterSpell("a")
+    read, away = store.read_board, True
+
+    async def read_board(slot: int) -> Board:
+        if away:
+            raise StoreUnavailable("gone")
+        return await read(slot)
+
+    store.read_board = read_board  # type: ignore[method-assign]
+    await writer.commit(2, more={layout.reference_field(spell.id): layout.pack_reference(spell)})
+    await until(lambda: not follower.connected)
+    assert sums_of_log(follower) == own
+    away = False
+    await until(lambda: follower.connected)
+    assert sums_of_log(follower) == {(A, 5, 1): 3, (Cell(rep="other"), 5, 1): 4}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from metrics.panes import Cell
+from metrics.reference import RosterSpell
 from metrics.wall.wins import DealTurn
 from streams import layout
 from streams.board import BoardFollower
@@ -73,17 +74,27 @@ class Floor:
         self.turns = DealTurns()
         self.writers: list[Writer] = []
 
-    def follower(self) -> BoardFollower:
-        return BoardFollower(self.store, slots=2, definition_version="v1", news=self.turns.see)
+    def follower(self, *, roster_only: tuple[str, ...] = ()) -> BoardFollower:
+        return BoardFollower(
+            self.store, slots=2, definition_version="v1", roster_only=roster_only, news=self.turns.see
+        )
 
     async def claim(self) -> None:
         self.writers = [await Writer.of(self.store, slot) for slot in range(2)]
 
     async def commit(
-        self, slot: int, fact: DealFact | None = None, *, facts: SlotFacts | None = None, offset: int = 1
+        self,
+        slot: int,
+        fact: DealFact | None = None,
+        *,
+        facts: SlotFacts | None = None,
+        offset: int = 1,
+        spell: RosterSpell | None = None,
     ) -> None:
         writer = self.writers[slot]
         board = {layout.FACTS_FIELD: layout.pack_facts(facts or SlotFacts())}
+        if spell is not None:
+            board[layout.reference_field(spell.id)] = layout.pack_reference(spell)
         if fact is not None:
             board[layout.fact_field(EntityKind.DEAL, f"D-{slot}")] = layout.pack_fact(fact)
         offsets = {"sales.deals": offset}
@@ -108,6 +119,28 @@ async def test_what_is_read_first_is_history_and_what_comes_then_is_news() -> No
     await floor.commit(0, deal("won"))
     await follower.load()
     assert floor.told() == [("won", "D-0")]
+
+
+async def test_counting_anew_for_another_roster_is_no_news_and_who_is_not_on_it_has_no_name() -> None:
+    floor = Floor()
+    await floor.claim()
+    follower = floor.follower(roster_only=("rep",))
+    for slot in range(2):
+        await floor.commit(slot, deal("won"))
+    await follower.load()
+    await floor.commit(1, spell=RosterSpell("R-1", team_id="north"))
+    await follower.load()
+    assert floor.told() == []
+    await floor.commit(0, deal("won", amount=700_00))
+    await follower.load()
+    [turn] = floor.turns.take()
+    assert (turn.kind, turn.rep, turn.amount_minor) == ("corrected", "", 700_00)
+    await floor.commit(1, spell=RosterSpell("R-9", team_id="north"))
+    await follower.load()
+    assert floor.told() == []
+    await floor.commit(0, deal("won", amount=800_00))
+    await follower.load()
+    assert [turn.rep for turn in floor.turns.take()] == ["R-9"]
 
 
 async def test_while_other_boards_are_not_read_yet_nothing_is_news() -> None:
