@@ -214,6 +214,12 @@ class _Connection(web.RequestHandler):
             self._timer.cancel()
             self._timer = None
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        if isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            log.debug(fields("the rest of a body is not encoded as it says"))  # it was answered unread
+        else:
+            super().log_exception(*args, **kw)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -223,6 +229,8 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status < 500:
             log.debug(fields("request that is no HTTP", remote=request.remote, cause=type(exc).__name__))
+        elif isinstance(exc, ConnectionResetError) and request.transport is None:
+            log.debug(fields("who asked has left"))  # in the middle of a body, or before the answer
         else:
             log.error(fields("request failed", cause=type(exc).__name__), exc_info=exc)
         if request.writer.output_size > 0:

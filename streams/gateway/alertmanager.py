@@ -51,6 +51,9 @@ async def _take(request: web.Request) -> web.Response:
     except web.HTTPRequestEntityTooLarge:
         message = f"the body is larger than {BODY_BYTES_MAX} bytes; lower max_alerts of the receiver"
         return _refused(request, 413, "too_large", message)
+    except web.RequestPayloadError:
+        message = "the body broke off, or is not encoded as its Content-Encoding says; send it again"
+        return _refused(request, 400, "encoding", message)
     except NoticeError as error:
         return _refused(request, 400, "notice", f"no notice of Alertmanager's webhook, version 4: {error}")
     records = [

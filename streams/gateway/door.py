@@ -92,7 +92,11 @@ class Door:
             message = f"the body did not arrive within {self._limit_seconds:.0f} s; send it again"
             raise Turned(408, Fate.REFUSED, "too_slow", message) from None
         _path, mark, query = request.raw_path.partition("?")
-        public = self._source.public_url or str(request.url.with_query(None))
+        try:
+            public = self._source.public_url or str(request.url.with_query(None))
+        except ValueError:
+            message = "the Host header, or the address asked for, is none; send the name of this gateway"
+            raise Turned(400, Fate.REFUSED, "no_host", message) from None
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Delivery(
             method=request.method,

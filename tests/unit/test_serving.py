@@ -142,6 +142,47 @@ async def test_a_broken_handler_tells_its_caller_nothing(
     assert "request failed cause=ValueError" in caplog.text
 
 
+async def test_a_body_that_is_refused_unread_may_be_encoded_as_it_likes(
+    app: web.Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 9\r\n\r\n"
+    async with serving(app, "127.0.0.1", 0, role="test") as address, opened(address) as talk:
+        talk.say(f"{head}{MARK[:9]}")
+        assert (await talk.everything()).startswith(b"HTTP/1.1 404")
+    assert not [each for each in caplog.records if each.levelno > logging.INFO]
+
+
+async def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_ours(
+    app: web.Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading, left = asyncio.Event(), asyncio.Event()
+
+    async def reads(request: web.Request) -> web.Response:
+        reading.set()
+        await request.read()
+        raise AssertionError("the body has not come")
+
+    class Seen(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            left.set()
+
+    app.router.add_post("/reads", reads)
+    seen = Seen()
+    logging.getLogger("streams.serving").addHandler(seen)
+    with caplog.at_level(logging.DEBUG, "streams.serving"):
+        async with serving(app, "127.0.0.1", 0, role="test") as address:
+            async with opened(address) as talk:
+                talk.say("POST /reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+                await reading.wait()
+                left.clear()
+            async with asyncio.timeout(30):
+                await left.wait()
+    logging.getLogger("streams.serving").removeHandler(seen)
+    told = [(each.levelname, each.getMessage()) for each in caplog.records if "left" in each.getMessage()]
+    assert told == [("DEBUG", "who asked has left")]
+    assert not [each for each in caplog.records if each.levelno > logging.INFO]
+
+
 async def test_who_connects_and_says_nothing_whole_is_hung_up_on(
     app: web.Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
