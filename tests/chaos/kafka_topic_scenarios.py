@@ -64,7 +64,7 @@ async def topic_made_anew(stage: Stage) -> None:
     await quiet(stage)
     before = (await stage.floor.snapshot(REVENUE))["values"]
     await make_anew(stage.floor, DEALS)
-    await until_unready(stage, "stopped: sales.deals[")
+    await until_unready(stage, "stopped: sales.deals")  # by its end, or by its id after a rebalance
     after = (await stage.floor.snapshot(REVENUE))["values"]
     assert before == after != [], f"the screens showed {before}, and show {after} now"
     await adopt(stage, DEALS)
