@@ -26,15 +26,16 @@ class Outcome:
 
     time_ms: int
     team: str
-    won: bool
-    tried: bool = True
+    won: int
+    tried: int = 1
+    """How often it counts on either side; mostly once or not at all."""
 
 
 def outcomes_of(funnel: str, books: Books) -> list[Outcome]:
     """Return everything a funnel counts, each for the team it belonged to at its time."""
     found: list[Outcome] = []
 
-    def add(member: Placed, time_ms: int | None, *, won: bool, tried: bool = True) -> None:
+    def add(member: Placed, time_ms: int | None, *, won: bool, tried: int = 1) -> None:
         if time_ms is not None:
             team = key_of(member, "team", time_ms, books.customers.roster)
             found.append(Outcome(time_ms, team, won, tried))
@@ -52,7 +53,7 @@ def outcomes_of(funnel: str, books: Books) -> list[Outcome]:
     else:
         for each in books.activities:
             if each.kind == "demo":
-                add(each, each.booked_ms, won=True, tried=False)
+                add(each, each.booked_ms, won=True, tried=0)
             elif (each.kind == "call" and each.outcome == "connected") or (
                 each.kind == "meeting" and each.took_place
             ):
@@ -117,7 +118,7 @@ def cusum(outcomes: Iterable[Outcome], team: str | None, rate: float) -> float:
     steps: dict[int, float] = {}
     for each in outcomes:
         if team in (None, each.team):
-            step = math.log(fallen / rate) if each.won else 0.0
+            step = each.won * math.log(fallen / rate)
             step += (each.tried - each.won) * math.log((1 - fallen) / (1 - rate))
             steps[each.time_ms] = steps.get(each.time_ms, 0.0) + step
     for time_ms in sorted(steps):
@@ -137,5 +138,6 @@ def newest(outcomes: Iterable[Outcome], team: str | None) -> list[Outcome]:
         if later >= NEWEST:
             break
         kept += by_time[time_ms]
-        later += max(sum(each.tried for each in by_time[time_ms]), sum(each.won for each in by_time[time_ms]))
+        sides = (sum(each.tried for each in by_time[time_ms]), sum(each.won for each in by_time[time_ms]))
+        later += max(0, *sides)
     return kept

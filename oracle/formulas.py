@@ -98,6 +98,22 @@ def own_answers(
     return found, only_now
 
 
+def windows_in(kpis: Iterable[Own]) -> set[str]:
+    """Return the windows that the formulas name behind an `@`."""
+    return {at for kpi in kpis for _, at in _AT.findall(kpi.formula)} - {"year_before"}
+
+
+def may_be_unknown(formula: str) -> bool:
+    """Say whether a formula itself may have no value: a divisor may be 0, or too few."""
+    for node in ast.walk(parsed(formula)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            if not (isinstance(node.right, ast.Constant) and node.right.value):
+                return True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "at_least":
+            return True
+    return False
+
+
 class _Asked:
     def __init__(
         self,
@@ -139,17 +155,22 @@ class _Asked:
 _AT = re.compile(r"\b([a-z_]\w*)\s*@\s*(\w+)", re.ASCII)
 
 
+def words_in(formula: str) -> set[str]:
+    """Return what a formula names itself, in the words of KPIs."""
+    names = {node.id for node in ast.walk(parsed(formula)) if isinstance(node, ast.Name)}
+    return {SAME_AS.get(name, name) for name in names - {"at", "max", "min", "at_least", "quantile"}}
+
+
 def names_in(formula: str, formulas: Mapping[str, str]) -> set[str]:
     """Return the KPIs that a formula comes down to."""
     found: set[str] = set()
-    for node in ast.walk(_parsed(formula)):
-        if isinstance(node, ast.Name) and node.id not in ("at", "max", "min", "at_least", "quantile"):
-            name = SAME_AS.get(node.id, node.id)
-            found |= names_in(formulas[name], formulas) if name in formulas else {name}
+    for name in words_in(formula):
+        found |= names_in(formulas[name], formulas) if name in formulas else {name}
     return found
 
 
-def _parsed(formula: str) -> ast.expr:
+def parsed(formula: str) -> ast.expr:
+    """Return the formula as Python's parser sees it, `name@window` as `at(name, 'window')`."""
     return ast.parse(_AT.sub(r"at(\1, '\2')", formula.strip()), mode="eval").body
 
 
@@ -175,7 +196,7 @@ def work_out(formula: str, named: Names) -> Value:
                 return _called(function, [value(each) for each in arguments])
         raise Unknown(ast.unparse(node))
 
-    return value(_parsed(formula))
+    return value(parsed(formula))
 
 
 def _combined(operator: ast.operator, left: Value, right: Value) -> Value:

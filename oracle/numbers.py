@@ -267,7 +267,7 @@ def answers(
     years = {window: pair_a_year_before(window, as_of_ms, floor) for window in windows}
     result = _window_answers(books, pairs, {level: keys[level] for level in flowing})
     if "stage" in levels:
-        result |= _stage_answers(books, pairs)
+        result |= _stage_answers(books, pairs, keys["stage"])
     result |= _present_answers(books, as_of_ms, floor, keys)
     with_years = {name: (pair, years.get(name, WindowPair(NEVER, NEVER))) for name, pair in pairs.items()}
     result |= people_answers(books, as_of_ms, floor, with_years, flowing)
@@ -309,9 +309,12 @@ def _numbers_of_keys(
     }
 
 
-def _stage_answers(books: Books, pairs: Mapping[str, WindowPair]) -> dict[Sample, Answer]:
+def _stage_answers(
+    books: Books, pairs: Mapping[str, WindowPair], stages: Iterable[str]
+) -> dict[Sample, Answer]:
+    """Return what came into each stage: nothing into those of which no event says when a deal came there."""
     result: dict[Sample, Answer] = {}
-    entries: dict[str, list[StageEntry]] = {}
+    entries: dict[str, list[StageEntry]] = {stage: [] for stage in stages}
     for deal in books.deals:
         for entry in deal.entries:
             entries.setdefault(entry.stage, []).append(entry)

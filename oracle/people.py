@@ -50,13 +50,17 @@ class Presence:
     def __init__(self, known: Reference, floor: Floor) -> None:
         self._known, self._floor = known, floor
         self._spells = [(rep, each) for rep, own in known.placed(floor).spells.items() for each in own]
+        self._spells_of: dict[tuple[str, str], list[Spell]] = {}
+        for rep, spell in self._spells:
+            for level in _ROSTERED:
+                self._spells_of.setdefault((level, _place(rep, spell, level)), []).append(spell)
         self._days_of: dict[Span, Fraction] = {}
         self._market_of: dict[Span, Fraction | None] = {}
 
     def keys(self, level: str) -> set[str]:
         if level not in _ROSTERED:
             return set()
-        return {_place(rep, spell, level) for rep, spell in self._spells}
+        return {key for own, key in self._spells_of if own == level}
 
     def numbers(
         self, completed: Completed, revenue: Fraction, level: str, key: str, span: Span
@@ -67,7 +71,7 @@ class Presence:
         found: dict[str, Fraction | None] = {}
         if level not in _ROSTERED:
             return found
-        own = [each for rep, each in self._spells if _place(rep, each, level) == key]
+        own = self._spells_of.get((level, key), [])
         overlaps = [
             Span(start_ms, end_ms)
             for each in own

@@ -4,7 +4,7 @@ Written from the sentences that define them; shares no line and no constant with
 walked day by day, and of every day the share that lies before the instant is taken.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cache
 
 from oracle import periods
+from oracle.formulas import Own, may_be_unknown, names_in, own_answers, words_in
 from oracle.joins import local_midnight
 from oracle.levels import NOBODY, key_of
 from oracle.numbers import Answer, Books, Deal, Sample, answers, numbers_by_key, open_deals, valued, within
@@ -49,6 +50,8 @@ class Custom:
     year_named_by: str = "end"
     began: Mapping[str, date] = field(default_factory=dict)
     """First days of reps."""
+    own: tuple[Own, ...] = ()
+    """KPIs of the floor's own."""
 
 
 Figures = dict[str, Fraction]
@@ -100,24 +103,53 @@ def in_money_of(goal: Goal, known: Reference, floor: Floor, custom: Custom) -> G
 
 
 @cache
-def _of_an_empty_floor() -> Mapping[str, tuple[Fraction | None, bool]]:
+def _of_an_empty_floor(own: tuple[Own, ...]) -> Mapping[str, tuple[Fraction | None, bool]]:
     """Return each KPI where nothing ever happened, and whether it tells what is so now."""
-    found = answers(Books(), 90 * 86_400_000, Floor(), windows=("24h",), levels=("floor", "team"))
-    return {sample.kpi: (answer.value, not sample.window) for sample, answer in found.items()}
+    found = with_means(answers(Books(), 90 * 86_400_000, Floor(), windows=("24h",), levels=("floor", "team")))
+    of_own, _ = own_answers([each._replace(levels=("floor",)) for each in own], found, ("24h",))
+    return {sample.kpi: (answer.value, not sample.window) for sample, answer in {**found, **of_own}.items()}
 
 
-def adds_up(kpi: str) -> bool:
+def with_means(found: Mapping[Sample, Answer]) -> dict[Sample, Answer]:
+    """Name the mean of what also has quantiles as the list of KPIs does: as one of its own."""
+    means = {
+        sample._replace(kpi=f"{sample.kpi}_mean"): answer
+        for sample, answer in found.items()
+        if sample.kpi == "sales_cycle" and sample.quantile is None
+    }
+    return {**found, **means}
+
+
+def adds_up(kpi: str, own: tuple[Own, ...] = ()) -> bool:
     """Say whether the KPI adds up over days, and so can be paced: it is 0, and not unknown, of nothing."""
-    of_nothing, is_now = _of_an_empty_floor().get(kpi, (None, False))
+    of_nothing, is_now = _of_an_empty_floor(own).get(kpi, (None, False))
+    formulas = {each.name: each.formula for each in own}
+    if kpi in formulas:
+        parts = {name for name in names_in(formulas[kpi], formulas) if not adds_up(name, own)}
+        if parts or any(may_be_unknown(each) for each in _formulas_in(kpi, formulas)):
+            return False
     return of_nothing == 0 and not is_now and kpi not in AVERAGES
 
 
-def of_nothing(kpi: str) -> Fraction | None:
-    return _of_an_empty_floor().get(kpi, (None, False))[0]
+def _formulas_in(kpi: str, formulas: Mapping[str, str]) -> Iterator[str]:
+    """Return the formula of a KPI of the floor's own, and of those it names."""
+    yield formulas[kpi]
+    for name in words_in(formulas[kpi]):
+        if name in formulas:
+            yield from _formulas_in(name, formulas)
 
 
-def has_opinion(kpi: str) -> bool:
-    return kpi in _of_an_empty_floor()
+def of_nothing(kpi: str, own: tuple[Own, ...] = ()) -> Fraction | None:
+    return _of_an_empty_floor(own).get(kpi, (None, False))[0]
+
+
+def is_of_now(kpi: str, own: tuple[Own, ...] = ()) -> bool:
+    return _of_an_empty_floor(own).get(kpi, (None, False))[1]
+
+
+def has_opinion(kpi: str, own: tuple[Own, ...] = ()) -> bool:
+    """Say whether anything is known of the KPI; not of one that has a number where nothing ever happened."""
+    return kpi in _of_an_empty_floor(own) and not of_nothing(kpi, own)
 
 
 def days_of(period: str, floor: Floor, custom: Custom) -> list[date]:
@@ -171,12 +203,14 @@ def _own_open(goal: Goal, books: Books, as_of_ms: int, floor: Floor) -> list[Dea
     ]
 
 
-def _actual(goal: Goal, books: Books, span: Span, floor: Floor, known: Known | None) -> Fraction | None:
+def _actual(
+    goal: Goal, books: Books, span: Span, floor: Floor, known: Known | None, own: tuple[Own, ...]
+) -> Fraction | None:
     assert goal.key != NOBODY
     if known is not None:
-        now = goal.kpi in _of_an_empty_floor() and _of_an_empty_floor()[goal.kpi][1]
-        answer = known.get(Sample(goal.kpi, goal.level, goal.key, "" if now else goal.period))
-        return of_nothing(goal.kpi) if answer is None else answer.value
+        window = "" if is_of_now(goal.kpi, own) else goal.period
+        answer = known.get(Sample(goal.kpi, goal.level, goal.key, window))
+        return of_nothing(goal.kpi, own) if answer is None else answer.value
     if goal.kpi in NOW:
         mine = _own_open(goal, books, span.end_ms, floor)
         return Fraction(len(mine)) if goal.kpi == "open_deals" else _sum(mine)
@@ -200,12 +234,12 @@ def figures(
     days, span = days_of(goal.period, floor, custom), span_of(goal, floor, custom)
     if not span.holds(as_of_ms):
         return None
-    actual = _actual(goal, books, Span(span.start_ms, as_of_ms), floor, known)
+    actual = _actual(goal, books, Span(span.start_ms, as_of_ms), floor, known, custom.own)
     found = {"quota": goal.value}
     if actual is None:
         return found
     found |= {"quota_actual": actual, "quota_attainment": actual / goal.value}
-    if adds_up(goal.kpi):
+    if adds_up(goal.kpi, custom.own):
         found |= _paced(goal, actual, days, as_of_ms, floor, custom)
     if goal.kpi == "revenue":
         still_open = _own_open(goal, books, as_of_ms, floor)

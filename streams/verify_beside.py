@@ -4,21 +4,26 @@ Targets, leaderboards, contests and what the falling-conversion alert is made of
 code, only where panes tell their windows exactly, and held against the oracle's books.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from metrics.beside import BesideRules
+from metrics.commission import Plan
 from metrics.contest import Contest, ContestStanding, contest_standing
-from metrics.conversion_counts import ConversionReport, built_in_funnels, count_conversions
+from metrics.conversion_counts import ConversionReport, Funnel, built_in_funnels, count_conversions
 from metrics.edges import PaneEdges
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.leaderboard import Leaderboard, Standing, standing_of
 from metrics.places import Places
+from metrics.rewards import CommissionEstimate, RewardRules, RewardTaker
 from metrics.roster import Roster
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, SnapshotConfig, Snapshotter
 from oracle.books import Books
-from oracle.targets import Custom, Goal
+from oracle.commissions import Version
+from oracle.formulas import own_answers, windows_in
+from oracle.numbers import Answer, Sample, answers
+from oracle.targets import Custom, Goal, with_means
 from oracle.windows import Floor, Span
 
 _ALL_TEAMS: Final = 1 << 30
@@ -34,7 +39,9 @@ class Told:
     contests: tuple[ContestStanding, ...] = ()
     conversion: ConversionReport | None = None
     edges: PaneEdges | None = None
-    own_funnels: tuple[str, ...] = ()
+    own_funnels: Mapping[str, str] = field(default_factory=dict)
+    """Name -> its KPI."""
+    commissions: tuple[CommissionEstimate, ...] = ()
     wanted: Filters = EVERYTHING
 
 
@@ -48,8 +55,32 @@ class Expected:
     goals: Sequence[Goal]
     contests: Mapping[str, Span]
     """Name -> what it counts, from its first instant to its end."""
+    plans: Sequence[Version] = ()
+    """Every version of every commission plan."""
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    """Of every KPI, as they are listed."""
     whole_since_ms: int | None = None
     """Records that arrived earlier are not all there."""
+
+    def answers(
+        self,
+        at_ms: int,
+        levels: Sequence[str],
+        *,
+        windows: Sequence[str] = (),
+        spans: Mapping[str, Span] = {},
+    ) -> tuple[dict[Sample, Answer], set[str]]:
+        """Return every KPI of these windows and spans, the floor's own too; and the names of those of which
+        nothing is said of the window before."""
+        own = self.custom.own
+        others = windows_in(own) - set(windows)
+        found = with_means(
+            answers(
+                self.books, at_ms, self.floor, windows=(*windows, *sorted(others)), levels=levels, spans=spans
+            )
+        )
+        of_own, only_now = own_answers(own, found, (*windows, *spans))
+        return {**found, **of_own}, only_now
 
     def lacks(self, start_ms: int) -> bool:
         return self.whole_since_ms is not None and start_ms < self.whole_since_ms
@@ -67,6 +98,7 @@ def told_beside(
     boards = [each for each in boards if each.window in (wanted.windows or (each.window,))]
     contests = [each for each in rules.rewards.contests if wants(each.level, each.kpi)]
     contests = [each for each in contests if wanted.windows is None]
+    plans = [each for each in rules.rewards.plans if wanted.windows is None and _wants_plan(each, wants)]
     who: list[Leaderboard | Contest] = [*boards, *contests]
     snapshotter = Snapshotter(config)
     everybody = snapshotter.take(image, as_of_ms, filters=Filters(windows=()), strict=True)
@@ -92,20 +124,27 @@ def told_beside(
         tuple(standing_of(board, snapshot) for board in boards),
         tuple(contest_standing(contest, snapshot) for contest in contests),
         wanted=wanted,
+        edges=PaneEdges(image.resolutions, config.calendar),
+        commissions=RewardTaker(config, RewardRules(plans=tuple(plans))).commissions(image, as_of_ms),
     )
     if wanted.windows is not None or wanted.kpis is not None:
         return told
     return replace(
         told,
-        conversion=_conversion(image, as_of_ms, config),
-        edges=PaneEdges(image.resolutions, config.calendar),
-        own_funnels=tuple(funnel.name for funnel in rules.funnels),
+        conversion=_conversion(image, as_of_ms, config, rules.funnels),
+        own_funnels={funnel.name: funnel.kpi for funnel in rules.funnels},
     )
 
 
-def _conversion(image: PaneImage, as_of_ms: int, config: SnapshotConfig) -> ConversionReport:
+def _wants_plan(plan: Plan, wants: Callable[[str, str], bool]) -> bool:
+    return any(wants("rep", version.kpi) for version in plan.versions)
+
+
+def _conversion(
+    image: PaneImage, as_of_ms: int, config: SnapshotConfig, own: Sequence[Funnel]
+) -> ConversionReport:
     places = Places(image.cells, Roster(image.references, config.calendar))
     return count_conversions(
         places, image.log, image.resolutions, as_of_ms, config.calendar,
-        built_in_funnels(config.catalogue), teams_max=_ALL_TEAMS,
+        (*built_in_funnels(config.catalogue), *own), teams_max=_ALL_TEAMS,
     )  # fmt: skip

@@ -5,13 +5,15 @@ here. A CUSUM goes through single outcomes: it is compared where panes still tel
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
 from metrics.conversion_counts import ConversionReport, WindowCounts
 from metrics.labels import label_value
 from oracle.conversion import FUNNELS, Outcome, baseline, cusum, newest, outcomes_of, tally, trailing
+from oracle.formulas import Unknown
+from oracle.moments import own_outcomes
 from oracle.windows import Span
 from streams.verify import Comparison, Place
 from streams.verify_beside import Expected, Told
@@ -31,21 +33,33 @@ def compare_counts(told: Told, expected: Expected, found: Comparison) -> None:
     """Add to `found` what was compared of the alert's raw material, for the floor and every team."""
     if told.conversion is None:
         return
-    for funnel in told.own_funnels:
-        found.not_told[f"no second opinion on the funnel {funnel}"] += 1
     for funnel in FUNNELS:
-        _Funnel(funnel, told, told.conversion, expected).compare(found)
+        _Funnel(funnel, outcomes_of(funnel, expected.books), told, told.conversion, expected).compare(found)
+    for funnel, kpi in told.own_funnels.items():
+        try:
+            outcomes = own_outcomes(kpi, expected.formulas, expected.books)
+        except Unknown:
+            found.not_told[f"no second opinion on the funnel {funnel}"] += 1
+            continue
+        _Funnel(funnel, outcomes, told, told.conversion, expected).compare(found)
 
 
 class _Funnel:
-    def __init__(self, name: str, told: Told, report: ConversionReport, expected: Expected) -> None:
+    def __init__(
+        self,
+        name: str,
+        outcomes: Iterable[Outcome],
+        told: Told,
+        report: ConversionReport,
+        expected: Expected,
+    ) -> None:
         self._name, self._report, self._expected = name, report, expected
         self._edges = told.edges
         self._at_ms = told.snapshot.as_of_ms
         self._levels = told.wanted.levels or ("floor", "team")
         self._outcomes = [
             Outcome(each.time_ms, label_value(each.team), each.won, each.tried)
-            for each in outcomes_of(name, expected.books)
+            for each in outcomes
             if each.time_ms < self._at_ms
         ]
         self._counts = {each.window: each for each in report.counts if each.funnel == name}

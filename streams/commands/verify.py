@@ -24,7 +24,8 @@ from metrics.calendar import rfc3339
 from metrics.kpi_snapshot import JsonValue, KpiSnapshot
 from metrics.snapshot import Filters, PaneImage, Snapshotter
 from oracle.books import books_of
-from oracle.formulas import Own, own_answers
+from oracle.commissions import Tier, Version
+from oracle.formulas import Own, own_answers, windows_in
 from oracle.log import Log, Rules
 from oracle.numbers import answers
 from oracle.reference import Reference, reference_of
@@ -34,10 +35,11 @@ from streams.clock import SystemClock
 from streams.commands.frame import Failed
 from streams.commands.numbers import Question, asked_of
 from streams.commands.state import stored
-from streams.settings import FloorSettings, Settings, beside_rules_of, snapshot_config_of
+from streams.settings import FloorSettings, Settings, beside_rules_of, catalogue_of, snapshot_config_of
 from streams.stores.base import StoreUnavailable
 from streams.verify import Comparison, Difference, both, compare, scope_of
 from streams.verify_beside import Expected, Told, told_beside
+from streams.verify_commissions import compare_commissions
 from streams.verify_counts import compare_counts
 from streams.verify_log import LogTooShort, Partition, ReadReport, read_log
 from streams.verify_standings import compare_standings
@@ -124,11 +126,14 @@ def judged(
         floor = floor_of(settings.floor)
         records = log.references(with_doubtful=with_doubtful)
         known = reference_of(records, floor, settings.pacing.fiscal_year_named_by)
-        books = books_of(log.events(with_doubtful=with_doubtful), floor, known)
+        books = books_of(
+            log.events(with_doubtful=with_doubtful), floor, known, roster_only=settings.metrics.roster_only
+        )
         levels = tuple(dict.fromkeys(series.level for series in snapshot.series))
         windows = tuple(window.name for window in snapshot.windows)
-        found = answers(books, snapshot.as_of_ms, floor, windows=windows, levels=levels)
-        own = [Own(kpi.name, kpi.formula, kpi.levels, kpi.quantiles) for kpi in settings.kpis]
+        own = own_kpis(settings)
+        at_too = tuple(sorted(windows_in(own) - set(windows)))
+        found = answers(books, snapshot.as_of_ms, floor, windows=(*windows, *at_too), levels=levels)
         of_own, only_now = own_answers(own, found, windows)
         comparison = compare(snapshot, found | of_own, replace(scope, only_now=frozenset(only_now)))
         if beside is not None:
@@ -142,9 +147,12 @@ def judged(
                     each.name: Span(*(instant_in(at, floor) for at in (each.start, each.end)))
                     for each in settings.contests
                 },
+                plans_in(settings),
+                {kpi.name: kpi.formula for kpi in catalogue_of(settings)},
                 whole_since_ms,
             )
             compare_standings(beside, expected, comparison)
+            compare_commissions(beside, expected, comparison)
             compare_counts(beside, expected, comparison)
         return comparison
 
@@ -185,6 +193,31 @@ def goals_in(settings: Settings) -> list[Goal]:
     ]
 
 
+def own_kpis(settings: Settings) -> tuple[Own, ...]:
+    return tuple(Own(kpi.name, kpi.formula, kpi.levels, kpi.quantiles) for kpi in settings.kpis)
+
+
+def plans_in(settings: Settings) -> list[Version]:
+    return [
+        Version(
+            plan.name,
+            plan.valid_from,
+            plan.kpi,
+            plan.period,
+            [
+                Tier(
+                    Fraction(tier.start),
+                    None if tier.end is None else Fraction(tier.end),
+                    Fraction(tier.rate),
+                )
+                for tier in plan.tiers
+            ],
+            plan.reps,
+        )
+        for plan in settings.commission_plans
+    ]
+
+
 def custom_of(settings: Settings, known: Reference) -> Custom:
     pacing = settings.pacing
     return Custom(
@@ -194,6 +227,7 @@ def custom_of(settings: Settings, known: Reference) -> Custom:
         best_case=Fraction(str(pacing.best_case_probability)),
         year_named_by=pacing.fiscal_year_named_by,
         began=first_days(known),
+        own=own_kpis(settings),
     )
 
 

@@ -12,10 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from metrics.listed import Listed
+from metrics.panes import Cell
 from metrics.snapshot import PaneImage, Snapshotter
 from oracle.log import Log
 from oracle.windows import Floor, local_of
 from streams.commands.verify import judged, rules_of
+from streams.joins.base import Joined
+from streams.joins.stages import STAGE_ENTERED, StageJoin
 from streams.settings import Settings, snapshot_config_of
 from streams.simulate import Floor as MadeUp
 from streams.verify import Comparison
@@ -51,7 +55,13 @@ async def verified(
     records: Sequence[Delivery], settings: Settings, floor: Floor, as_of_ms: int, now_ms: int
 ) -> Comparison:
     horizon_ms = settings.worker.activity_horizon_days * DAY_MS
-    path = ProductPath(floor, now_ms=now_ms, slots=SLOTS, activity_horizon_ms=horizon_ms)
+    path = ProductPath(
+        floor,
+        now_ms=now_ms,
+        slots=SLOTS,
+        activity_horizon_ms=horizon_ms,
+        roster_only=settings.metrics.roster_only,
+    )
     await path.arrive_raw(records, dead_letters=True)
     log = Log(rules_of(settings, now_ms))
     for topic, slot, value in records:
@@ -90,6 +100,25 @@ def test_rosters_rates_and_stages_that_change_are_followed(seed: int) -> None:
     records += [Delivery("sales.reference", 0, json.dumps(each).encode()) for each in said]
     settings = settings_of(floor, levels=["floor", "team", "region", "rep", "stage"])
     assert_same(asyncio.run(verified(records, settings, floor, as_of_ms, as_of_ms + 60 * DAY_MS)), 2_000)
+
+
+def test_who_is_not_on_the_roster_is_counted_as_one_here_too_and_a_stranger_on_his_own_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    floor, as_of_ms = CASES[0]
+    now_ms = as_of_ms + 60 * DAY_MS
+    events = Generator(2, times=edge_times(as_of_ms, floor), entities=8).history(60)
+    spell: Event = {"rep_id": "R1", "team_id": "North"}
+    said = cloud_event("rep", "updated", 1, WEEK_START_MS - 9_000 * DAY_MS, spell, event_id="r")
+    records = [delivery(event, slots=SLOTS) for event in events]
+    records.append(Delivery("sales.reference", 0, json.dumps(said).encode()))
+    tables = settings_of(floor, levels=["floor", "team", "rep"]).model_dump()
+    settings = Settings.model_validate({**tables, "metrics": {**tables["metrics"], "roster_only": ["rep"]}})
+    assert_same(asyncio.run(verified(records, settings, floor, as_of_ms, now_ms)), 2_000)
+
+    monkeypatch.setattr(Listed, "cell", lambda _, cell: cell)
+    found = asyncio.run(verified(records, settings, floor, as_of_ms, now_ms))
+    assert {each.place.key for each in found.differences} == {"other", "R2", "R3"}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -169,6 +198,37 @@ def test_kpis_of_the_floors_own_are_worked_out_too() -> None:
     }
     assert found.by_kpi["calls_per_win"] > 50
     assert all(found.by_kpi[name] for name, *_ in OWN[:5])
+
+
+def test_a_formula_may_name_a_window_that_is_not_asked_for() -> None:
+    floor, as_of_ms = CASES[1]
+    events = Generator(4, times=edge_times(as_of_ms, floor), entities=8).history(120)
+    tables = settings_of(floor, levels=["floor", "rep"]).model_dump()
+    own = {"name": "share", "formula": "deals_won / deals_won@90d", "unit": "ratio", "sentence": "One."}
+    metrics = {**tables["metrics"], "windows": ["mtd"], "windows_of": {}, "previous_of": {}}
+    settings = Settings.model_validate({**tables, "metrics": metrics, "kpis": [own]})
+    records = [delivery(event, slots=SLOTS) for event in events]
+    found = asyncio.run(verified(records, settings, floor, as_of_ms, as_of_ms + 60 * DAY_MS))
+    assert not found.differences, "\n".join(map(str, found.differences[:20]))
+    assert found.by_kpi["share"] > 3
+
+
+def test_a_floor_of_which_no_event_names_a_stage_has_no_entries_and_a_made_up_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    floor, now_ms = Floor(), WEEK_START_MS + 3_600_000
+    won = cloud_event("deal", "won", 1, WEEK_START_MS, {"amount": "100", "rep_id": "R1"}, event_id="e")
+    settings, records = settings_of(floor, levels=["stage"]), [delivery(won, slots=SLOTS)]
+    found = asyncio.run(verified(records, settings, floor, now_ms, now_ms))
+    assert not found.differences
+    assert not found.not_told
+    assert found.by_kpi["stage_entries"]
+
+    made_up = [Joined(Cell(stage="proposal"), WEEK_START_MS, {STAGE_ENTERED: 1})]
+    monkeypatch.setattr(StageJoin, "learn", lambda _, change, facts: [change.id])
+    monkeypatch.setattr(StageJoin, "contributions", lambda *_: made_up)
+    found = asyncio.run(verified(records, settings, floor, now_ms, now_ms))
+    assert {each.place.kpi for each in found.differences} == {"stage_entries"}
 
 
 def test_what_a_worker_may_have_seen_either_way_is_no_difference() -> None:
