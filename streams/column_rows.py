@@ -21,6 +21,9 @@ Row = Mapping[str, str]
 Lookups = Mapping[str, Mapping[str, Row]]
 """Table name -> key -> row."""
 
+_DIGITS_MAX = 40
+"""Before or after the decimal mark; money has fewer, and 1e999999 would be a text of a million digits."""
+
 _FieldValue = str | int | float | list[str]
 
 
@@ -189,9 +192,14 @@ def _decimal(text: str, table: Table) -> Decimal:
     plain = text.replace("\u00a0", "").replace(" ", "")
     if table.thousands_mark:
         plain = _ungrouped(plain, table)
-    number = Decimal(plain.replace(table.decimal_mark, "."))
-    if not number.is_finite():
-        raise ValueError("not finite")
+    return _number(plain.replace(table.decimal_mark, "."))
+
+
+def _number(text: str) -> Decimal:
+    """Read a number; one that is written shortly and has a million digits is none."""
+    number = Decimal(text)
+    if not number.is_finite() or abs(number.adjusted()) > _DIGITS_MAX:
+        raise ValueError("not finite, or not of reasonable size")
     return number
 
 
@@ -212,7 +220,7 @@ def _whole(number: Decimal) -> int:
 
 def _moment(text: str, form: str) -> datetime:
     if form == "epoch_seconds":
-        return EPOCH + int(Decimal(text) * 1000) * MILLISECOND
+        return EPOCH + int(_number(text) * 1000) * MILLISECOND
     if form == "epoch_ms":
         return EPOCH + int(text) * MILLISECOND
     if form:

@@ -164,6 +164,13 @@ def test_a_row_whose_condition_fails_makes_no_event() -> None:
     [
         ('amount = "c"', {"c": "twelve"}, "amount: 'twelve' is not a number"),
         ('amount = "c"', {"c": "NaN"}, "amount: 'NaN' is not a number"),
+        ('amount = "c"', {"c": "1e999999999"}, "amount: '1e999999999' is not a number"),
+        ('amount = "c"', {"c": "1e-999999"}, "amount: '1e-999999' is not a number"),
+        (
+            'created_at = { column = "c", format = "epoch_seconds" }',
+            {"c": "1e999999"},
+            "created_at: '1e999999' is not a date or time of the form 'epoch_seconds'",
+        ),
         (
             'created_at = "c"',
             {"c": "31/01/2024"},
