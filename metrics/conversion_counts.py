@@ -34,6 +34,9 @@ FUNNEL_KPIS: Final[Mapping[str, str]] = {
 OUTCOMES_MAX: Final = 500
 """So many of a team's newest outcomes go through its CUSUM; fewer where five weeks hold fewer."""
 
+_SCALARS: Final = 1024
+"""Keys below are numbers of scalar measures."""
+
 Ints = NDArray[np.int64]
 Weights = dict[str, int]
 
@@ -228,7 +231,11 @@ class _FunnelRows:
         cls, log: PaneLog, places: Places, funnels: Iterable[Funnel], since_ms: int, before_ms: int
     ) -> "_FunnelRows":
         numbers = sorted({BY_NAME[m].number for f in funnels for m in {**f.successes, **f.trials}})
-        wanted = np.isin(log.key, numbers) & (log.start_ms >= since_ms) & (log.start_ms < before_ms)
+        # A key of no scalar measure is none of them; looking each up takes a third of the time of `isin`.
+        is_of = np.zeros(_SCALARS + 1, dtype=np.bool_)
+        is_of[numbers] = True
+        wanted = is_of[np.minimum(log.key, _SCALARS)]
+        wanted &= (log.start_ms >= since_ms) & (log.start_ms < before_ms)
         later = log.hindsight
         told = np.isin(later.key, numbers) & (later.start_ms >= since_ms) & (later.known_ms < before_ms)
         start_ms = np.concatenate((log.start_ms[wanted], later.start_ms[told]))
@@ -243,7 +250,7 @@ class _FunnelRows:
         cls, start_ms: Ints, known_ms: Ints, cell: Ints, key: NDArray[np.int32], value: Ints
     ) -> "_FunnelRows":
         """Sort by time and add up what speaks of the same: what was taken back must leave no trace."""
-        order = np.lexsort((key, cell, known_ms, start_ms))
+        order = _order(start_ms, known_ms, cell, key)
         start_ms, known_ms, cell, key = start_ms[order], known_ms[order], cell[order], key[order]
         new = np.ones(len(order), dtype=np.bool_)
         new[1:] = (np.diff(start_ms) != 0) | (np.diff(cell) != 0) | (np.diff(key) != 0)
@@ -269,6 +276,16 @@ class _FunnelRows:
         for name, weight in weights.items():
             result += np.where(self.key == BY_NAME[name].number, weight * self.value, 0)
         return result
+
+
+def _order(start_ms: Ints, known_ms: Ints, cell: Ints, key: NDArray[np.int32]) -> Ints:
+    """Sort by time, then by what rows speak of. Most come in the order of their time and are known at once:
+    of one number that holds all, that order is found in a sixth of the time."""
+    if len(key) and (known_ms == start_ms).all():
+        first_ms, cells = int(start_ms.min()), int(cell.max()) + 1
+        if (int(start_ms.max()) - first_ms + 1) * cells * _SCALARS < 1 << 63:
+            return np.argsort(((start_ms - first_ms) * cells + cell) * _SCALARS + key, kind="stable")
+    return np.lexsort((key, cell, known_ms, start_ms))
 
 
 def _teams(

@@ -61,6 +61,8 @@ class Known:
         self.currencies = CellCurrencies(self.places.cells, ground.currency)
         self.rep_names = {label_value(rep): name for rep, name in roster.names.items()}
         self._chance_millionths = chances.millionths(cells)
+        self.cuts_ms: Index = np.unique(np.concatenate((self.places.cuts_ms, self.rates.since_ms)))
+        """The instants at which it matters on which side of them a row is."""
 
     def speaks_of(self, cells: tuple[Cell, ...], references: tuple[Reference, ...]) -> bool:
         return self._cells == cells and self._references == references

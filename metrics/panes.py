@@ -119,6 +119,8 @@ class PaneLog(NamedTuple):
     key: NDArray[np.int32]  # measure number, or histogram key (metrics.measures)
     value: NDArray[np.int64]
     hindsight: Hindsight = NO_HINDSIGHT
+    epoch: int | None = None
+    """Of two logs of one epoch the longer one begins with the rows of the other. None: nobody says."""
 
 
 BEHIND_MS: Final = 30_000

@@ -53,6 +53,11 @@ class Places:
         lines = np.repeat(np.arange(len(cuts)), np.diff(self._first_cut))
         self._cut_codes = _coded(lines, self._cut_ms)
 
+    @property
+    def cuts_ms(self) -> Index:
+        """Return the instants at which a rep's place may change."""
+        return self._cut_ms
+
     def flows(self, cell: Index, start_ms: Index) -> Index:
         """Return the cell of each row at its own time."""
         if not len(self._places):

@@ -79,6 +79,12 @@ class Rates:
         self.problems = tuple(problems)
         self._lines = {code: _line(rates) for code, rates in dated.items()}
 
+    @property
+    def since_ms(self) -> Index:
+        """Return the instants from which any rate holds."""
+        none = np.zeros(0, dtype=np.int64)
+        return np.concatenate([none, *(line.since_ms for line in self._lines.values())])
+
     def at(self, time_ms: int) -> dict[str, Fraction]:
         """Return what a unit of each other currency is worth at the instant, of those with a rate."""
         found = ((code, line.at(time_ms)) for code, line in self._lines.items())

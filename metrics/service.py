@@ -38,7 +38,7 @@ class _View:
     def __init__(self, config: SnapshotConfig, clock: Literal["wall", "event"], beside: BesideRules) -> None:
         self.config = config
         self.clock = clock
-        self.present = Snapshotter(config)
+        self.present = Snapshotter(config, follows=True)
         self.history = Snapshotter(config)
         self.beside = BesideTaker(config, beside)
         self.rewards = RewardTaker(config, beside.rewards)
@@ -147,6 +147,7 @@ class SnapshotService:
                 spent = await asyncio.to_thread(_cpu_seconds, partial(self._finish, *wanted))
                 self._next_tick.set()
                 self._next_tick = asyncio.Event()
+                spent += await asyncio.to_thread(_cpu_seconds, wanted[0].present.prepare)
             self.note_changes()
             pace.ended(time.monotonic(), spent)
             while not stop.is_set() and (left := pace.seconds_left(time.monotonic())) > 0:

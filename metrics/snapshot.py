@@ -39,6 +39,7 @@ from metrics.segments import Segments
 from metrics.sums import Index
 from metrics.target_snapshot import Ask, TargetBook
 from metrics.targets import TargetRules
+from metrics.thinned import Thinner
 from metrics.windows import WINDOW_NAMES, Window
 
 _MS_PER_SECOND: Final = 1000
@@ -169,8 +170,10 @@ def take_snapshot(
 class Snapshotter:
     """Takes snapshots one after another; keeps what depends on the cells alone from one to the next."""
 
-    def __init__(self, config: SnapshotConfig) -> None:
+    def __init__(self, config: SnapshotConfig, *, follows: bool = False) -> None:
+        """One that `follows` is asked for instants shortly after each other; `prepare` is for it."""
         self._config = config
+        self._thinner = Thinner() if follows else None
         self._business_time = BusinessTime(config.calendar)
         self._known: Known | None = None
         self._targets = TargetBook(config.targets, config.target_rules, config.pacing)
@@ -222,7 +225,12 @@ class Snapshotter:
     @cached_property
     def _for_targets(self) -> "Snapshotter":
         """Return one for the keys that have a target: they may be beyond the budget of labels."""
-        return Snapshotter(self._config.for_named())
+        return Snapshotter(self._config.for_named(), follows=self._thinner is not None)
+
+    def prepare(self) -> None:
+        """Do beforehand, after a snapshot was shown, what would make one of the next ones late."""
+        if self._thinner is not None:
+            self._thinner.prepare()
 
     def take_kpis(
         self,
@@ -250,7 +258,10 @@ class Snapshotter:
             edges=PaneEdges(image.resolutions, config.calendar),
             strict=strict,
         )
-        found = known.rows(image.log, segments.edges_ms)
+        log, thinner = image.log, self._thinner
+        if thinner is not None:
+            log = thinner.of(log, segments.edges_ms, known.cuts_ms)
+        found = known.rows(log, segments.edges_ms)
         money = valued(found.rows, segments.edges_ms, known.currencies, known.rates)
         fine = max((r.since_ms[EXACT] for r in image.resolutions), default=UNBOUNDED_PAST_MS)
         keys, series = self._levels(

@@ -4,8 +4,8 @@ import gc
 from typing import Final
 
 # The heap of a worker, and of who follows its boards, is state that lives on and holds no cycles. Looking
-# through it after every 700 new objects, as Python does by default, takes a tenth of a fold's, a reader's and a
-# rendering's time.
+# through it after every 700 new objects, as Python does by default, takes a tenth of the time of a fold, of a
+# reader and of a rendering.
 GC_THRESHOLDS: Final = (50_000, 20, 10)
 
 

@@ -6,6 +6,7 @@ measure add up, so nothing is ever searched for or overwritten, and what was han
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import prod
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ _Columns = tuple[NDArray[Any], ...]
 _OF_PANES: Final = (np.int64, np.int32, np.int32, np.int64)
 _OF_HINDSIGHT: Final = (np.int64, np.int64, np.int32, np.int32, np.int64)
 _CELL_OF_PANES, _CELL_OF_HINDSIGHT = 1, 2
+
+_epochs: Final = count(1)
+"""Of all logs of the process: of two followers no two logs share one."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class GrowingLog:
 
     def __init__(self, *, compact_rows_min: int = _COMPACT_ROWS_MIN) -> None:
         self._panes = _Growing(_OF_PANES, compact_rows_min)
+        self._epoch = next(_epochs)
         self._hindsight = _Growing(_OF_HINDSIGHT, compact_rows_min)
 
     def __len__(self) -> int:
@@ -70,15 +75,17 @@ class GrowingLog:
     def view(self) -> PaneLog:
         """Return the rows so far. The arrays do not change later; the next view may be of others."""
         start_ms, cell, key, value = self._panes.view()
-        return PaneLog(start_ms, cell, key, value, Hindsight(*self._hindsight.view()))
+        return PaneLog(start_ms, cell, key, value, Hindsight(*self._hindsight.view()), self._epoch)
 
     def append(self, rows: Rows) -> None:
-        self._panes.append((rows.start_ms, rows.cell, rows.key, rows.value))
+        if self._panes.append((rows.start_ms, rows.cell, rows.key, rows.value)):
+            self._epoch = next(_epochs)
         if rows.hindsight:
             self._hindsight.append(tuple(zip(*rows.hindsight, strict=True)))
 
     def compact(self) -> None:
         """Add up the rows of the same pane and measure, and drop those that came to nothing."""
+        self._epoch = next(_epochs)
         self._panes.compact()
         self._hindsight.compact()
 
@@ -90,6 +97,7 @@ class GrowingLog:
 
     def renumber(self, number_of: Mapping[int, int]) -> None:
         """Give cells other numbers; what was handed out stays as it is."""
+        self._epoch = next(_epochs)
         self._panes.renumber(_CELL_OF_PANES, number_of)
         self._hindsight.renumber(_CELL_OF_HINDSIGHT, number_of)
 
@@ -110,10 +118,11 @@ class _Growing:
             column.flags.writeable = False
         return view
 
-    def append(self, columns: Sequence[Sequence[int]]) -> None:
+    def append(self, columns: Sequence[Sequence[int]]) -> bool:
+        """Add rows; say whether those before them were compacted."""
         count = len(columns[-1])
         if count == 0:
-            return
+            return False
         end = self.rows + count
         if end > len(self._columns[-1]):
             # Views of the smaller arrays stay as they are: readers keep them as long as they like.
@@ -122,8 +131,10 @@ class _Growing:
         for column, values in zip(self._columns, columns, strict=True):
             column[self.rows : end] = values
         self.rows = end
-        if end > max(2 * self._rows_compacted, self._compact_rows_min):
-            self.compact()
+        if end <= max(2 * self._rows_compacted, self._compact_rows_min):
+            return False
+        self.compact()
+        return True
 
     def compact(self) -> None:
         compacted = _added_up(tuple(column[: self.rows] for column in self._columns))

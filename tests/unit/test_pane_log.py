@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,3 +91,21 @@ def test_history_never_outgrows_what_is_live() -> None:
         log.append(changed)
         assert len(log) <= 100
     assert sum(log.view().value.tolist()) == 5_000
+
+
+def test_logs_of_one_epoch_only_grow_and_compaction_and_new_numbers_begin_another() -> None:
+    log, seen = GrowingLog(compact_rows_min=40), []
+    for start_ms in range(100):
+        rows = Rows()
+        rows.add(start_ms % 7, 0, {}, {1: 1})
+        log.append(rows)
+        seen.append(log.view())
+    for before, after in pairwise(seen):
+        if before.epoch == after.epoch:
+            assert after.start_ms[: len(before.start_ms)].tolist() == before.start_ms.tolist()
+        else:
+            assert len(after.value) < len(before.value)
+    epochs = {view.epoch for view in seen}
+    assert len(epochs) > 1
+    log.renumber({0: 5})
+    assert log.view().epoch not in epochs | {GrowingLog().view().epoch}
