@@ -221,14 +221,14 @@ class BoardFollower:
     async def _follow_roster(self) -> None:
         """Where the roster lists other names than before, count everything anew by them."""
         while self._roster_only and all(slot.loaded for slot in self._slots):
-            taken = sum(slot.references_taken for slot in self._slots)
-            if taken == self._references_seen:
+            seen = sum(slot.references_seen for slot in self._slots)
+            if seen == self._references_seen:
                 return
             listed = Listed.of(self._roster_only, self.references())
             if listed != self._index.listed:
                 await self._count_anew(listed)
             # What was read anew may list others again: then once more.
-            self._references_seen = taken
+            self._references_seen = seen
 
     async def _count_anew(self, listed: Listed) -> None:
         boards = [await self._store.read_board(number) for number in range(len(self._slots))]

@@ -82,8 +82,8 @@ class SlotBoard:
     facts: layout.SlotFacts = field(default_factory=layout.SlotFacts)
     references: dict[str, Reference] = field(default_factory=dict)
     """Reference records by their id."""
-    references_taken: int = 0
-    """How many were learned so far, so that who depends on them sees that they may have changed."""
+    references_seen: int = 0
+    """Grows whenever they may have changed: by records learned, and by those that a rollback took."""
     _cells: dict[int, int] = field(default_factory=dict)  # the slot's cell number -> the number in the index
     _panes: dict[bytes, bytes] = field(default_factory=dict)
     _facts: dict[bytes, Fact] = field(default_factory=dict)
@@ -130,6 +130,7 @@ class SlotBoard:
             if layout.is_fact(name):
                 self._set_fact(changes, name, packed)
         references, self.references = self.references, {}
+        self.references_seen += len(references)
         self._take_references(fields)
         changes += _stage_changes(references, self.references)
         facts = fields.get(layout.FACTS_FIELD)
@@ -182,7 +183,7 @@ class SlotBoard:
             if layout.is_reference(name):
                 record = layout.unpack_reference(packed)
                 self.references[record.id] = record
-                self.references_taken += 1
+                self.references_seen += 1
 
     def _set_pane(self, rows: Rows, name: bytes, packed: bytes | None) -> None:
         _, number, start_ms, _ = layout.split_pane(name)
