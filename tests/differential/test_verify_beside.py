@@ -115,6 +115,7 @@ class Case:
         for topic, slot, value in records:
             self.log.take(topic, slot, AT_MS, value)
         self.config = snapshot_config_of(self.settings)
+        self.whole = self.told()
 
     def told(self, wanted: Filters = EVERYTHING) -> Told:
         image = PaneImage.of(self.path.follower)
@@ -138,7 +139,7 @@ def names(found: Comparison) -> set[str]:
 
 
 def test_everything_beside_the_kpis_is_the_same(case: Case) -> None:
-    found = case.judged(case.told())
+    found = case.judged(case.whole)
     assert not found.differences, "\n".join(map(str, found.differences[:20]))
     for name in (
         *("quota_attainment of revenue", "pace_delta of revenue", "required_per_day of revenue"),
@@ -216,7 +217,7 @@ def other_cusum(told: Told) -> Told:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_and_nothing_else(case: Case, spoil: Any, named: set[str]) -> None:
-    assert names(case.judged(spoil(case.told()))) == named
+    assert names(case.judged(spoil(case.whole))) == named
 
 
 def paid_at_the_first_rate(patch: pytest.MonkeyPatch) -> None:
@@ -274,7 +275,7 @@ def test_what_is_asked_for_is_compared_and_nothing_else(case: Case) -> None:
 
 
 def test_what_reaches_before_the_oldest_record_is_left_out(case: Case) -> None:
-    found = case.judged(case.told(), AT_MS - DAY_MS)
+    found = case.judged(case.whole, AT_MS - DAY_MS)
     assert not found.differences
     assert not found.by_kpi.keys() & {
         "quota of revenue",
