@@ -160,17 +160,10 @@ async def run_metrics(
         parts.push_async_callback(explaining.close)
         parts.push_async_callback(reconciled.close)
         metrics = settings.metrics
-        on_listening(
-            await parts.enter_async_context(
-                serving(
-                    app,
-                    metrics.host,
-                    metrics.port,
-                    role="metrics",
-                    requests_per_second=metrics.requests_per_second,
-                )
-            )
+        door = serving(
+            app, metrics.host, metrics.port, role="metrics", requests_per_second=metrics.requests_per_second
         )
+        on_listening(await parts.enter_async_context(door))
         store = open_store(settings)
         parts.push_async_callback(store.close)
         results = ResultStore(settings.redis.url.get_secret_value(), namespace=settings.redis.namespace)
