@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from metrics.listed import Listed
 from metrics.panes import Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
+from metrics.snapshot import PaneImage
 from streams import layout
 from streams.joins import Joins
 from streams.joins.base import FactChange
@@ -62,6 +63,8 @@ class BoardFollower:
         self._log = log or GrowingLog()
         self._roster_only = roster_only
         self._references_seen = 0
+        self._shown: PaneImage | None = None
+        """What readers are told while everything is counted anew."""
         self._joins = joins
         self._news = news
         self._on_change = on_change  # called after every change, in its step
@@ -80,7 +83,7 @@ class BoardFollower:
         return self._version
 
     def cells(self) -> Sequence[Cell]:
-        return self._index.cells
+        return self._index.cells if self._shown is None else self._shown.cells
 
     @property
     def listed(self) -> Listed:
@@ -88,15 +91,22 @@ class BoardFollower:
         return self._index.listed
 
     def log(self) -> PaneLog:
-        return self._log.view()
+        return self._log.view() if self._shown is None else self._shown.log
 
     def resolutions(self) -> Sequence[Resolution]:
+        if self._shown is not None:
+            return self._shown.resolutions
         return [layout.resolution_of(slot.facts) for slot in self._slots if slot.loaded]
 
     def references(self) -> Sequence[Reference]:
+        return self._references() if self._shown is None else self._shown.references
+
+    def _references(self) -> list[Reference]:
         return [record for slot in self._slots if slot.loaded for record in slot.references.values()]
 
     def state(self) -> FeedState:
+        if self._shown is not None:
+            return self._shown.state
         loaded = [slot for slot in self._slots if slot.loaded]
         newest = [slot.facts.newest_event_ms for slot in loaded if slot.facts.newest_event_ms is not None]
         return FeedState(
@@ -224,20 +234,30 @@ class BoardFollower:
             seen = sum(slot.references_seen for slot in self._slots)
             if seen == self._references_seen:
                 return
-            listed = Listed.of(self._roster_only, self.references())
-            if listed != self._index.listed:
+            listed = Listed.of(self._roster_only, self._references())
+            if listed != self._index.listed or self._shown is not None:
                 await self._count_anew(listed)
             # What was read anew may list others again: then once more.
             self._references_seen = seen
 
     async def _count_anew(self, listed: Listed) -> None:
+        """Take every slot back and add it again, beside what readers are told meanwhile.
+
+        Each slot takes as long as when it was first read: others have their turn in between.
+        """
         boards = [await self._store.read_board(number) for number in range(len(self._slots))]
+        self._shown = self._shown or PaneImage.of(self)
         for number, slot in enumerate(self._slots):
             self._changed(number, slot.replace(_EMPTY), live=False)
+            await asyncio.sleep(0)
         self._forget_cells()
         self._index.listed = listed
         for number, slot in enumerate(self._slots):
             self._changed(number, slot.replace(boards[number]), live=False)
+            await asyncio.sleep(0)
+        self._shown = None
+        self._version += 1
+        self._on_change()
 
     def _is_live(self, slot: SlotBoard) -> bool:
         """Say whether what changes in the slot is news: everything is read, and it is not folded anew."""
@@ -254,7 +274,8 @@ class BoardFollower:
         self._version += 1
         if len(self._index.cells) > 2 * self._cells_looked_through + self.few_cells:
             self._forget_cells()
-        self._on_change()
+        if self._shown is None:
+            self._on_change()
 
     def _forget_cells(self) -> None:
         """Forget the cells that nothing is of any more, where they are half of them or more.

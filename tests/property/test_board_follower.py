@@ -185,6 +185,8 @@ async def _follow(steps: list[Step], *, check_between: bool, roster_only: tuple[
             await world.commit(slot, {(Cell(rep="last"), slot): {1: 1}}, 0)
         newest = {slot: (await world.store.read_board(slot)).offsets["sales.deals"] for slot in range(SLOTS)}
         await _until(lambda: follower.state().offsets == {"sales.deals": newest})
+        if roster_only:  # once everything is counted anew
+            await _until(lambda: follower._shown is None and not follower._lock.locked())
         await _assert_equal(world, follower, roster_only=bool(roster_only))
     finally:
         running.cancel()

@@ -316,3 +316,33 @@ async def test_a_store_that_goes_away_while_the_roster_changes_is_asked_again() 
     assert sums_of_log(follower) == {(A, 5, 1): 3, (Cell(rep="other"), 5, 1): 4}
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_while_the_roster_changes_readers_are_told_what_was_and_a_cancelled_count_begins_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore(version="v1")
+    writers = [await Writer.of(store, slot) for slot in range(2)]
+    follower = BoardFollower(store, slots=2, definition_version="v1", roster_only=("rep",))
+    for writer in writers:
+        await writer.commit(1, {(A, 5): {1: 3}, (B, 5): {1: 4}})
+    await follower.load()
+    before, seen = {(A, 5, 1): 6, (B, 5, 1): 8}, []
+    wait = asyncio.sleep
+
+    async def look(seconds: float) -> None:
+        seen.append(sums_of_log(follower))
+        assert follower.state().ready
+        if len(seen) == 3:
+            raise asyncio.CancelledError
+        await wait(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", look)
+    spell = RosterSpell("a")
+    await writers[0].commit(2, more={layout.reference_field(spell.id): layout.pack_reference(spell)})
+    with pytest.raises(asyncio.CancelledError):
+        await follower.load()
+    assert sums_of_log(follower) == before
+    await follower.load()
+    assert seen == [before] * 7
+    assert sums_of_log(follower) == {(A, 5, 1): 6, (Cell(rep="other"), 5, 1): 8}
