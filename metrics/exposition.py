@@ -14,18 +14,37 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from metrics.gauges import Gauge, Labels
+from metrics.gauges import Gauge, GaugeBlock, Labels
 
 CONTENT_TYPE_TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 CONTENT_TYPE_OPENMETRICS: Final = CONTENT_TYPE_LATEST
 _EOF: Final = b"# EOF\n"
+_LINES_MAX: Final = 200_000
+"""So many lines are kept from one scrape to the next: some 20 MB."""
 
 
 class LabelText:
-    """Written-out label sets, kept as long as the very same sets come again."""
+    """Written-out label sets, kept as long as the very same sets come again; and lines, while they are few
+    enough, as long as their values do: of two snapshots close after each other most are the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lines_max: int = _LINES_MAX) -> None:
         self._kept: dict[int, tuple[Sequence[Labels], list[str]]] = {}
+        self._lines: dict[tuple[str, int], tuple[Sequence[Labels], bytes, str]] = {}
+        self._lines_max = lines_max
+        self._held = 0
+
+    def lines(self, name: str, block: GaugeBlock) -> str:
+        """Return the lines of a gauge's block; NaN is none."""
+        labels, values = block.labels, block.values.tobytes()
+        kept = self._lines.get((name, id(labels)))
+        if kept is not None and kept[0] is labels and kept[1] == values:
+            return kept[2]
+        pairs = zip(self.of(labels), block.values.tolist(), strict=True)
+        text = "".join([f"{name}{label} {value!r}\n" for label, value in pairs if value == value])
+        if kept is not None or self._held + len(labels) <= self._lines_max:
+            self._held += 0 if kept is not None else len(labels)
+            self._lines[name, id(labels)] = (labels, values, text)
+        return text
 
     def of(self, labels: Sequence[Labels]) -> list[str]:
         # The sequence is kept beside its text, so its id cannot come to mean another one.
@@ -36,7 +55,11 @@ class LabelText:
 
     def forget_all_but(self, used: Iterable[Sequence[Labels]]) -> None:
         wanted = {id(labels) for labels in used}
+        if wanted.issuperset(self._kept):
+            return
         self._kept = {key: kept for key, kept in self._kept.items() if key in wanted}
+        self._lines = {key: kept for key, kept in self._lines.items() if key[1] in wanted}
+        self._held = sum(len(labels) for labels, _, _ in self._lines.values())
 
 
 def _label_text(labels: Labels) -> str:
@@ -57,9 +80,7 @@ def kpi_lines(gauges: Sequence[Gauge], texts: LabelText, *, openmetrics: bool) -
         parts.append(f"# TYPE {gauge.name} gauge\n")
         if openmetrics and gauge.unit:
             parts.append(f"# UNIT {gauge.name} {gauge.unit}\n")
-        for block in gauge.blocks:
-            pairs = zip(texts.of(block.labels), block.values.tolist(), strict=True)
-            parts += [f"{gauge.name}{label} {value!r}\n" for label, value in pairs if value == value]
+        parts += [texts.lines(gauge.name, block) for block in gauge.blocks]
     texts.forget_all_but(block.labels for gauge in gauges for block in gauge.blocks)
     return "".join(parts).encode()
 

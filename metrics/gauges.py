@@ -10,7 +10,7 @@ sample, never 0.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -53,12 +53,36 @@ class Gauge:
         return family
 
 
+class _Form(NamedTuple):
+    """A gauge without its values: its blocks say which series, which line of it, under which labels."""
+
+    name: str
+    documentation: str
+    unit: str
+    previous: bool
+    blocks: tuple[tuple[int, int, Sequence[Labels]], ...]
+
+
 class GaugeLabels:
-    """Label sets by level, window and quantile; kept while the groups stay the same."""
+    """Label sets by level, window and quantile, and which series go where: kept while groups stay so."""
 
     def __init__(self) -> None:
+        self._shape: object = None
+        self._forms: tuple[_Form, ...] = ()
         self._keys: dict[str, LevelKeys] = {}
         self._kept: dict[tuple[str, Labels], Sequence[Labels]] = {}
+
+    def forms(self, snapshot: KpiSnapshot, windows: GaugeWindows) -> tuple[_Form, ...]:
+        """Return every gauge of a snapshot in order: nearly always those of the snapshot before."""
+        shape = (
+            [(s.kpi, s.level, s.windows, s.quantile, s.previous is None) for s in snapshot.series],
+            snapshot.keys,
+            snapshot.reporting_currency,
+            windows,
+        )
+        if shape != self._shape:
+            self._forms, self._shape = tuple(_forms(snapshot, self, windows)), shape
+        return self._forms
 
     def of(self, level: str, keys: LevelKeys, extra: Labels) -> Sequence[Labels]:
         if self._keys.get(level) != keys:
@@ -83,44 +107,48 @@ def kpi_gauges(
     snapshot: KpiSnapshot, labels: GaugeLabels | None = None, windows: GaugeWindows = EVERY_WINDOW
 ) -> Iterator[Gauge]:
     """Yield one gauge per level, KPI and twin; the quantiles of a KPI share one."""
-    labels = labels or GaugeLabels()
-    families: dict[tuple[str, str], list[Series]] = {}
-    for series in snapshot.series:
-        families.setdefault((series.level, series.kpi.name), []).append(series)
+    for form in (labels or GaugeLabels()).forms(snapshot, windows):
+        blocks = []
+        for place, line, own_labels in form.blocks:
+            series = snapshot.series[place]
+            values = series.previous if form.previous else series.values
+            assert values is not None
+            blocks.append(GaugeBlock(own_labels, values[line]))
+        yield Gauge(form.name, form.documentation, form.unit, tuple(blocks))
+
+
+def _forms(snapshot: KpiSnapshot, labels: GaugeLabels, windows: GaugeWindows) -> Iterator[_Form]:
+    families: dict[tuple[str, str], list[tuple[int, Series]]] = {}
+    for place, series in enumerate(snapshot.series):
+        families.setdefault((series.level, series.kpi.name), []).append((place, series))
     for members in families.values():
         for previous in (False, True):
-            gauge = _gauge(snapshot, members, labels, windows, previous=previous)
-            if gauge.blocks:
-                yield gauge
+            form = _form(snapshot, members, labels, windows, previous=previous)
+            if form.blocks:
+                yield form
 
 
-def _gauge(
+def _form(
     snapshot: KpiSnapshot,
-    members: list[Series],
+    members: list[tuple[int, Series]],
     labels: GaugeLabels,
     windows: GaugeWindows,
     *,
     previous: bool,
-) -> Gauge:
-    kpi, level = members[0].kpi, members[0].level
-    blocks: list[GaugeBlock] = []
-    for series in members:
-        values = series.previous if previous else series.values
-        if values is None:
+) -> _Form:
+    kpi, level = members[0][1].kpi, members[0][1].level
+    blocks: list[tuple[int, int, Sequence[Labels]]] = []
+    for place, series in members:
+        if previous and series.previous is None:
             continue
         shown = windows.of(kpi, level, series.lines, previous=previous)
         for line, window in enumerate(series.lines):
-            if window not in shown:
-                continue
-            extra = _extra_labels(snapshot, series, window)
-            blocks.append(GaugeBlock(labels.of(level, snapshot.keys[level], extra), values[line]))
+            if window in shown:
+                extra = _extra_labels(snapshot, series, window)
+                blocks.append((place, line, labels.of(level, snapshot.keys[level], extra)))
     twin = " In the window just before." if previous else ""
-    return Gauge(
-        kpi.gauge_name(level, previous=previous),
-        kpi.sentence + twin,
-        _UNIT_IN_NAME.get(kpi.unit, ""),
-        tuple(blocks),
-    )
+    name, unit = kpi.gauge_name(level, previous=previous), _UNIT_IN_NAME.get(kpi.unit, "")
+    return _Form(name, kpi.sentence + twin, unit, previous, tuple(blocks))
 
 
 def _extra_labels(snapshot: KpiSnapshot, series: Series, window: str | None) -> Labels:

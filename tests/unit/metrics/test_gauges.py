@@ -161,6 +161,29 @@ def test_label_sets_are_made_once_while_the_groups_stay() -> None:
     assert one is again
 
 
+@pytest.mark.parametrize("lines_max", [200_000, 100, 0])
+def test_what_is_kept_from_the_scrape_before_changes_no_scrape(lines_max: int) -> None:
+    labels, texts = GaugeLabels(), LabelText(lines_max=lines_max)
+    rows: list[Row] = [Row(AS_OF_MS - 1, Cell("Ann", "N"), "won")]
+    later, two = AS_OF_MS + 3_600_000, ("5m", "mtd")
+    every = GaugeWindows()
+    for as_of_ms, more, config, windows in (
+        (AS_OF_MS, (), SnapshotConfig(), every),
+        (AS_OF_MS + 1, (), SnapshotConfig(), every),
+        (later, (), SnapshotConfig(), every),
+        (later, (Row(AS_OF_MS, Cell("Bob", "N"), "lost"),), SnapshotConfig(), every),
+        (later, (Row(AS_OF_MS, Cell("Bob", "S"), "won"),), SnapshotConfig(), every),
+        (later, (), SnapshotConfig(), BY_DEFAULT),
+        (later, (), SnapshotConfig(windows=two), BY_DEFAULT),
+        (later, (), SnapshotConfig(windows=two, currency="EUR"), BY_DEFAULT),
+    ):
+        rows += more
+        snapshot = take_snapshot(FakeReader(rows), as_of_ms, config)
+        fresh = kpi_lines(tuple(kpi_gauges(snapshot, windows=windows)), LabelText(), openmetrics=True)
+        gauges = tuple(kpi_gauges(snapshot, labels, windows))
+        assert kpi_lines(gauges, texts, openmetrics=True) == fresh
+
+
 def windows_of(gauges: Iterable[Gauge], name: str) -> list[str | None]:
     [gauge] = [each for each in gauges if each.name == name]
     return [dict(block.labels[0]).get("window") for block in gauge.blocks]
