@@ -5,7 +5,8 @@ deal events on the embedded broker, each in a process of its own, one after the 
 
 (a) plain   a Faust agent on Faust's own transport, one record at a time, `SlotTable.fold` on each;
             at least once, nothing durable
-(b) ours    the worker as it is: batches, claims, commits to Redis, counted until the last record is committed
+(b) ours    the worker as it is: batches, claims, commits to Redis, until the last record is committed;
+            a metrics process follows it, is counted for itself, and its events per second mean nothing
 (c) raw     aiokafka `getmany` and `msgspec` decoding, no fold: what Python can read at all
 (d) fold    aiokafka `getmany` and `SlotTable.fold` on each batch, and commits made every 20,000 events
             but stored nowhere; without Faust
@@ -32,6 +33,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.console import Console
 
 from bench.figures import Answer, figures_of, table_of
+from bench.fold_reader import followed
 from bench.peers import PEERS
 from bench.report import add_json, keep
 from bench.stopwatch import Seconds, Stopwatch
@@ -51,6 +53,7 @@ STAGES = ("new", "qualified", "proposal", "closing")
 
 class Way:
     PLAIN, OURS, RAW, FOLD = "plain Faust agent", "salesfloor worker", "raw aiokafka", "aiokafka + fold"
+    READER = "metrics process beside it"
 
 
 def event(number: int, *, deals: int = 20_000) -> bytes:
@@ -243,6 +246,8 @@ async def measured(way: str, overrides: dict[str, Any], events: int) -> Answer:
 async def main(events: int, *, runs: int, only: list[str], json_file: Path | None) -> None:
     ways = [way for way in WAYS if not only or any(part.lower() in way.lower() for part in only)]
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
+    if Way.OURS in ways:
+        answers[Way.READER] = []
     for run in range(runs):
         # A broker and a Redis of its own for each run, so that every way finds its topics and state empty.
         async with embedded(0, 0) as parts:
@@ -254,7 +259,12 @@ async def main(events: int, *, runs: int, only: list[str], json_file: Path | Non
             await produce(load_settings(overrides=overrides), events)
             # Another goes first each time: none always meets the warm or the tired machine.
             for way in [*ways[run % len(ways) :], *ways[: run % len(ways)]]:
-                answer = await measured(way, overrides, events)
+                work = measured(way, overrides, events)
+                if way == Way.OURS:
+                    answer, of_reader = await followed(parts, events, work)
+                    answers[Way.READER].append(of_reader)
+                else:
+                    answer = await work
                 told = answer if isinstance(answer, str) else f"{answer.cpu:.1f} CPU s"
                 print(f"run {run + 1} of {runs}: {way}: {told}", file=sys.stderr)
                 answers[way].append(answer)

@@ -28,17 +28,18 @@ class CommitDraft:
     ) -> None:
         """Take ids, states (None where the entity is forgotten) and facts (None where there is none)."""
         board_set, entities_set, has_fact = self.board_set, self.entities_set, kind in OF_ENTITY
+        prefix, pack_entity, pack_fact = layout.entity_prefix(kind), layout.pack_entity, layout.pack_fact
         for entity_id, state, fact in changed:
-            name = layout.entity_field(kind, entity_id)
+            name = prefix + entity_id.encode()
             if state is None:
                 self.entities_del.append(name)
             else:
-                entities_set[name] = layout.pack_entity(state)
+                entities_set[name] = pack_entity(state)
                 if type(state) is ReferenceState and state.record is not None:
                     # Readers of the board need the record itself; it contributes to no pane.
                     board_set[layout.reference_field(entity_id)] = layout.pack_reference(state.record)
             if fact is not None:
-                board_set[layout.fact_field_of(name)] = layout.pack_fact(fact)
+                board_set[layout.fact_field_of(name)] = pack_fact(fact)
             elif has_fact:
                 self.board_del.append(layout.fact_field_of(name))
 

@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -25,6 +26,8 @@ FUTURE_MAX_MS = 24 * 3_600_000
 
 Headers = Sequence[tuple[str, bytes]]
 """Kafka lets a value be null, whatever the types of clients say."""
+
+Decoder = Callable[[bytes | None, Headers], Decoded]
 
 _Time = Annotated[datetime, Meta(tz=True)]
 
@@ -44,54 +47,61 @@ class _Envelope(Struct, gc=False):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def _usual_of(kind: EntityKind) -> Callable[[bytes], Any] | None:
-    """Return what reads envelope and data at once, where all events of a kind have data of one form."""
-    forms = {id(each.form): each.form for each in TYPES.values() if each.kind is kind}
-    if len(forms) > 1:
-        return None
-    (form,) = forms.values()
-    usual = msgspec.defstruct(
-        f"Usual{form.data.__name__}", [("data", form.strict.type)], bases=(_Envelope,), gc=False
-    )
-    return msgspec.json.Decoder(usual).decode
-
-
-_USUAL: Final = {kind: _usual_of(kind) for kind in EntityKind}
 _SURELY_SHORT: Final = ID_BYTES_MAX // 4
 _LEAP_SECOND = re.compile(rb'("time"\s*:\s*"[^"]{0,20}:\d\d):60(?:\.\d+)?')
 
 
 def decode(value: bytes | None, headers: Headers, *, kind: EntityKind) -> Decoded:
     """Turn one record of the topic of `kind` into an event, or say why not. Never raises."""
+    return DECODERS[kind](value, headers)
+
+
+def _patiently(value: bytes | None, headers: Headers, *, kind: EntityKind) -> Decoded:
     if not value:
         return Rejected(Reason.EMPTY, "the record has no value")
     if len(value) > RECORD_BYTES_MAX:
         return Rejected(Reason.TOO_LARGE, f"{len(value)} bytes, at most {RECORD_BYTES_MAX} are read")
-    return (None if headers else _usual(value, kind)) or look_closer(value, headers, kind=kind)
+    return look_closer(value, headers, kind=kind)
 
 
-def _usual(value: bytes, kind: EntityKind) -> Event | None:
-    """Read a good event of the plainest form in one step; None for whatever needs a closer look."""
-    read = _USUAL.get(kind)
-    if read is None:
-        return None
-    try:
-        envelope = read(value)
-        known = TYPES.get(envelope.type)
-        if known is None or known.kind is not kind or envelope.specversion != "1.0":
-            return None
-        time_ms = ms_of(envelope.time)
-        entity_id, changes = known.form.changes(envelope.data, known.action, time_ms)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused):
-        return None
-    event_id = envelope.id
-    if (
-        0 < len(event_id) <= _SURELY_SHORT
-        and 0 < len(entity_id) <= _SURELY_SHORT
-        and time_ms >= EARLIEST_BUSINESS_TIME_MS
-    ):
-        return Event(kind, entity_id, time_ms, event_id, changes)
-    return None
+def _decoder_of(kind: EntityKind) -> Decoder:
+    """Return `decode` for one kind. A good event of the plainest form is read in one step.
+
+    That is so where all events of a kind have data of one form: envelope and data are then read at once.
+    """
+    patiently: Decoder = partial(_patiently, kind=kind)
+    types = {name: each for name, each in TYPES.items() if each.kind is kind}
+    forms = {id(each.form): each.form for each in types.values()}
+    if len(forms) > 1:
+        return patiently
+    (form,) = forms.values()
+    usual = msgspec.defstruct(
+        f"Usual{form.data.__name__}", [("data", form.strict.type)], bases=(_Envelope,), gc=False
+    )
+    read: Callable[[bytes], Any] = msgspec.json.Decoder(usual).decode
+    changes_of = form.changes
+    action_of = {name: each.action for name, each in types.items()}.get
+
+    def decode_usual(value: bytes | None, headers: Headers) -> Decoded:
+        if headers or not value or len(value) > RECORD_BYTES_MAX:
+            return patiently(value, headers)
+        try:
+            envelope = read(value)
+            action, event_id = action_of(envelope.type), envelope.id
+            if action is not None and envelope.specversion == "1.0" and 0 < len(event_id) <= _SURELY_SHORT:
+                time_ms = ms_of(envelope.time)
+                entity_id, changes = changes_of(envelope.data, action, time_ms)
+                if 0 < len(entity_id) <= _SURELY_SHORT and time_ms >= EARLIEST_BUSINESS_TIME_MS:
+                    return Event(kind, entity_id, time_ms, event_id, changes)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused):
+            pass  # a closer look says what is wrong with it
+        return patiently(value, headers)
+
+    return decode_usual
+
+
+DECODERS: Final = {kind: _decoder_of(kind) for kind in EntityKind}
+"""`decode` by kind: who decodes many records of one looks it up once."""
 
 
 def look_closer(value: bytes, headers: Headers, *, kind: EntityKind) -> Decoded:
@@ -127,8 +137,9 @@ def check_times(event: Event, *, now_ms: int, oldest_ms: int) -> Rejected | None
     latest_ms = now_ms + FUTURE_MAX_MS
     if event.time_ms > latest_ms:
         return Rejected(Reason.FUTURE, "$.time is more than 24 h ahead")
+    changes = event.changes
     for name in _FACT_TIMES[event.kind]:
-        time_ms = getattr(event.changes, name)
+        time_ms = getattr(changes, name)
         if time_ms is not UNSET and time_ms is not None and time_ms > latest_ms:
             return Rejected(Reason.FUTURE, f"$.data.{name.removesuffix('_ms')} is more than 24 h ahead")
     return None

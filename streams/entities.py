@@ -175,7 +175,7 @@ def new_state(event: Event) -> State:
     kind, time_ms = event.kind, event.time_ms
     stamp_of = bytearray(_UNWRITTEN[kind])
     state = STATES[kind](first_seen_ms=time_ms, last_seen_ms=time_ms, stamps=[], stamp_of=b"")
-    if _WRITE[kind](state, event.changes, stamp_of, _WINS_OVER_ALL, 0):
+    if _WRITE_NEWEST[kind](state, event.changes, stamp_of, 0):
         state.stamps.append((time_ms, event.event_id))
     state.stamp_of = bytes(stamp_of)
     if type(state) is DealState:
@@ -199,17 +199,17 @@ def merge_into(state: State, event: Event) -> int:
     """
     time_ms, stamps = event.time_ms, state.stamps
     stamp = (time_ms, event.event_id)
-    number = len(stamps)
-    against: bytes | bytearray = _WINS_OVER_ALL
-    if time_ms <= state.last_seen_ms:  # else no stamp held can be newer
-        against = found = bytearray(_WINS_OVER_ALL)
+    number, stamp_of = len(stamps), bytearray(state.stamp_of)
+    if time_ms > state.last_seen_ms:  # no stamp held can be newer
+        outcome = _WRITE_NEWEST[event.kind](state, event.changes, stamp_of, number)
+    else:
+        against = bytearray(_WINS_OVER_ALL)
         for held, other in enumerate(stamps):
             if other == stamp:
-                found[held], number = _TIES, held
+                against[held], number = _TIES, held
             elif other > stamp:
-                found[held] = _LOSES
-    stamp_of = bytearray(state.stamp_of)
-    outcome = _WRITE[event.kind](state, event.changes, stamp_of, against, number)
+                against[held] = _LOSES
+        outcome = _WRITE[event.kind](state, event.changes, stamp_of, number, against)
     if outcome:
         if number == len(stamps):
             stamps.append(stamp)
@@ -228,10 +228,11 @@ def merge_into(state: State, event: Event) -> int:
 
 _SHARED: Final = frozenset(("rep_id", "team_id", "region", "source", "stage", "pipeline", "currency"))
 """Fields whose few values occur in many entities: one string for all saves memory, and time to compare."""
-_Write = Callable[[State, Changes, bytearray, bytes | bytearray, int], int]
+_WriteNewest = Callable[[State, Changes, bytearray, int], int]
+_Write = Callable[[State, Changes, bytearray, int, bytearray], int]
 
 
-def _writer_of(kind: EntityKind) -> _Write:
+def _writer_of(kind: EntityKind, *, newest: bool) -> Callable[..., int]:
     """Return a function that writes every field which an event wins: for each field of the kind
 
         value = changes.FIELD
@@ -240,26 +241,40 @@ def _writer_of(kind: EntityKind) -> _Write:
             if against_held == _WINS or (against_held == _TIES and _outranks(value, state.FIELD)):
                 ... state.FIELD = value ...
 
+    An event that is newer than all that is held wins every field, and is not asked what it wins against.
     Most events write few of a kind's twenty fields, and asking for each by a name in a variable is what a
     merge would spend its time on. So the lines are put together here, once, as `dataclasses` does.
     """
-    lines = ["def write(state, changes, stamp_of, against, number):", " outcome = NOTHING_NEW"]
+    parameters = "state, changes, stamp_of, number" if newest else "state, changes, stamp_of, number, against"
+    lines = [f"def write({parameters}):", " outcome = NOTHING_NEW"]
     for position, name in enumerate(FIELDS[kind]):
-        # The time of a status write can be the closing time, so writing "won" again may move a contribution.
-        is_equal = "False" if name == "status" else f"state.{name} == value"
-        own = "intern(value) if type(value) is str else value" if name in _SHARED else "value"
-        lines += [
-            f" value = changes.{name}",
-            " if value is not UNSET:",
-            f"  against_held = against[stamp_of[{position}]]",
-            f"  if against_held == {_WINS} or against_held == {_TIES} and _outranks(value, state.{name}):",
-            f"   outcome |= KEPT if {is_equal} else COUNTS",
-            f"   state.{name} = {own}",
-            f"   stamp_of[{position}] = number",
-        ]
-    made: dict[str, _Write] = {}
+        lines += [f" value = changes.{name}", " if value is not UNSET:"]
+        indent = "  "
+        if not newest:
+            wins = f"against_held == {_WINS} or against_held == {_TIES} and _outranks(value, state.{name})"
+            lines += [f"  against_held = against[stamp_of[{position}]]", f"  if {wins}:"]
+            indent = "   "
+        lines += [indent + line for line in _assignment_of(name)]
+        lines.append(f"{indent}stamp_of[{position}] = number")
+    made: dict[str, Callable[..., int]] = {}
     exec("\n".join([*lines, " return outcome"]), globals(), made)  # noqa: S102  nothing from outside is in it
     return made["write"]
+
+
+def _assignment_of(name: str) -> list[str]:
+    if name == "status":
+        # The time of a status write can be the closing time, so writing "won" again may move a contribution.
+        return ["outcome = COUNTS", "state.status = value"]
+    if name in _SHARED:
+        return [
+            f"if value == state.{name}:",
+            " outcome |= KEPT",
+            "else:",
+            " outcome = COUNTS",
+            f" state.{name} = intern(value) if type(value) is str else value",
+        ]
+    # Equal amounts may be written otherwise: what is newest is kept as it was written.
+    return [f"outcome |= KEPT if value == state.{name} else COUNTS", f"state.{name} = value"]
 
 
 def _remember_stage(state: DealState, event: Event) -> bool:
@@ -295,4 +310,7 @@ def _without_unused(stamps: list[Stamp], stamp_of: bytearray) -> tuple[list[Stam
     return [stamps[old] for old in used], bytearray(number_of[old] for old in stamp_of)
 
 
-_WRITE: Final = {kind: _writer_of(kind) for kind in EntityKind}
+_WRITE: Final[dict[EntityKind, _Write]] = {kind: _writer_of(kind, newest=False) for kind in EntityKind}
+_WRITE_NEWEST: Final[dict[EntityKind, _WriteNewest]] = {
+    kind: _writer_of(kind, newest=True) for kind in EntityKind
+}

@@ -4,8 +4,9 @@ board     b"c" cell number                 -> the cell, msgpack array of 7 strin
           b"p" cell number, start_ms, tier -> the pane, msgpack map {key: value} (metrics.measures); the lag
                                               in a key of hindsight counts from start_ms
           b"r" + id                        -> reference record (metrics.reference)
-          b"f", one letter by kind + id    -> the entity's fact (streams.facts); by b"a" and whom
-                                              they touch, the activities for a lead or a deal
+          b"f", one letter by kind + id    -> the entity's fact (streams.facts), of which readers make what it
+                                              contributes; by b"a" and whom they touch, the activities for
+                                              a lead or a deal
           b"s"                             -> `SlotFacts`
 entities  one letter by kind + id          -> entity state
           b"t" + table name + NUL + key    -> one row of a Faust table
@@ -112,8 +113,7 @@ def unpack_cell(value: bytes) -> Cell:
     return Cell(*_unpack_cell(value))
 
 
-def pack_pane(values: PaneValues) -> bytes:
-    return _pack(values)
+pack_pane: Callable[[PaneValues], bytes] = _pack
 
 
 def unpack_pane(value: bytes) -> PaneValues:
@@ -143,6 +143,11 @@ _unpack_entity: dict[EntityKind, Callable[[bytes], State]] = {
 }
 
 
+def entity_prefix(kind: EntityKind) -> bytes:
+    """Return what the fields of a kind's entities begin with; their ids follow."""
+    return _ENTITY_PREFIX[kind]
+
+
 def entity_field(kind: EntityKind, entity_id: str) -> bytes:
     return _ENTITY_PREFIX[kind] + entity_id.encode()
 
@@ -153,8 +158,7 @@ def entity_of_field(field: bytes) -> tuple[EntityKind, str] | None:
     return None if kind is None else (kind, field[1:].decode())
 
 
-def pack_entity(state: State) -> bytes:
-    return _pack(state)
+pack_entity: Callable[[State], bytes] = _pack
 
 
 def unpack_entity(kind: EntityKind, value: bytes) -> State:
@@ -200,8 +204,7 @@ def fact_owner(field: bytes) -> tuple[EntityKind, str]:
     return _KIND_OF_PREFIX[field[1:2]], field[2:].decode()
 
 
-def pack_fact(fact: Fact) -> bytes:
-    return _pack(fact)
+pack_fact: Callable[[Fact], bytes] = _pack
 
 
 def unpack_fact(kind: EntityKind, value: bytes) -> Fact:

@@ -35,6 +35,9 @@ class Screen:
         self.follower, self.under, self.version = follower, under, version
         self._hits["shown under other settings"] += under is not self._settings
 
+    def note_changes(self) -> None:
+        """What changed is read when it is checked."""
+
     def failure(self) -> BaseException | None:
         ended = self.running.done() and not self.running.cancelled()
         return self.running.exception() if ended else None
