@@ -15,10 +15,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from metrics.listed import Listed
-from metrics.panes import Cell, FeedState, PaneLog, Resolution
+from metrics.panes import FINEST, Cell, FeedState, PaneLog, Resolution
 from metrics.reference import Reference
 from metrics.snapshot import PaneImage
 from streams import layout
+from streams.decode import FUTURE_MAX_MS
 from streams.joins import Joins
 from streams.joins.base import FactChange
 from streams.logs import fields
@@ -77,6 +78,11 @@ class BoardFollower:
         self.last_contact_monotonic: float | None = None
         """`time.monotonic()` of the store's last answer or notice."""
 
+    @property
+    def joins(self) -> Joins:
+        """What was joined of the facts so far; a follower without joins has learned nothing."""
+        return Joins([]) if self._joins is None else self._joins
+
     # PaneReader
 
     def version(self) -> int:
@@ -94,9 +100,11 @@ class BoardFollower:
         return self._log.view() if self._shown is None else self._shown.log
 
     def resolutions(self) -> Sequence[Resolution]:
+        """Return what the slots' panes tell apart, and the log where it holds too many rows to tell all."""
         if self._shown is not None:
             return self._shown.resolutions
-        return [layout.resolution_of(slot.facts) for slot in self._slots if slot.loaded]
+        of_slots = [layout.resolution_of(slot.facts) for slot in self._slots if slot.loaded]
+        return of_slots if self._log.resolution == FINEST else [*of_slots, self._log.resolution]
 
     def references(self) -> Sequence[Reference]:
         return self._references() if self._shown is None else self._shown.references
@@ -272,10 +280,19 @@ class BoardFollower:
             self._news(facts)
         self._log.append(rows)
         self._version += 1
+        if self._log.is_crowded:
+            self._coarsen()
         if len(self._index.cells) > 2 * self._cells_looked_through + self.few_cells:
             self._forget_cells()
         if self._shown is None:
             self._on_change()
+
+    def _coarsen(self) -> None:
+        newest = (slot.facts.newest_event_ms for slot in self._slots)
+        newest_ms = max((each for each in newest if each is not None), default=None)
+        if newest_ms is not None:
+            # The newest may be up to a day ahead of the windows that are shown.
+            self._log.coarsen(now_ms=newest_ms - FUTURE_MAX_MS)
 
     def _forget_cells(self) -> None:
         """Forget the cells that nothing is of any more, where they are half of them or more.

@@ -1,4 +1,4 @@
-"""Entity state in, its contributions out: the only translation from business fact to number. Pure.
+"""Entity state in, its contributions out: of activities, feedback and spend; of all else by its fact. Pure.
 
 A contribution is (cell, event time, {measure key: value}). The set depends on the entity's state alone,
 never on how it came about, so taking the old set back and adding the new one is always exact.
@@ -9,51 +9,27 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from metrics.measures import BY_NAME, hindsight_key, histogram_key
+from metrics.measures import BY_NAME, hindsight_key
 from metrics.panes import Cell
-from streams.entities import ActivityState, DealState, FeedbackState, LeadState, SpendState, State
-from streams.facts import DealFact, Fact, LeadFact, cell_of, fact_of, minor_of
+from streams.entities import ActivityState, FeedbackState, SpendState, State
+from streams.events import EntityKind
+from streams.fact_contributions import Contributions, contribute_fact
+from streams.facts import fact_of, minor_of
 from streams.rules import FoldRules
 from streams.wire_form import SPEND_DAYS_MAX
 
-_MILLION: Final = 1_000_000
-CONVERSION_MS: Final = 30 * 86_400_000
-"""A lead converted so long after its creation, or sooner, is a converted one of its cohort."""
+IN_PANES: Final = frozenset((EntityKind.ACTIVITY, EntityKind.FEEDBACK, EntityKind.SPEND))
+"""Kinds whose contributions the fold adds to panes: they have no facts that readers could make them of."""
 
-CREATED = BY_NAME["created"].number
-CREATED_WON = BY_NAME["created_won"].number
-WON = BY_NAME["won"].number
-LOST = BY_NAME["lost"].number
-WON_AMOUNT = BY_NAME["won_amount"].number
-LOST_AMOUNT = BY_NAME["lost_amount"].number
-WON_WITHOUT_AMOUNT = BY_NAME["won_without_amount"].number
-WON_AMOUNT_WITH_COST = BY_NAME["won_amount_with_cost"].number
-WON_COST = BY_NAME["won_cost"].number
-WON_CYCLE_TOTAL = BY_NAME["won_cycle_total"].number
-WON_CYCLE_COUNT = BY_NAME["won_cycle_count"].number
-WON_CYCLE = BY_NAME["won_cycle"]
-OPEN = BY_NAME["open"].number
-OPEN_AMOUNT = BY_NAME["open_amount"].number
-OPEN_WEIGHTED = BY_NAME["open_weighted"].number
-OPEN_UNRATED = BY_NAME["open_unrated"].number
-OPEN_WEIGHTED_MILLIONTHS = BY_NAME["open_weighted_millionths"].number
-LEADS_NEW = BY_NAME["leads_new"].number
-LEADS_QUALIFIED = BY_NAME["leads_qualified_total"].number
-LEADS_CONVERTED = BY_NAME["leads_converted_total"].number
 CALLS_WITH_CONVERSATION = BY_NAME["calls_with_conversation"].number
 TALK_DURATION = BY_NAME["talk_duration"].number
 ACTIVITIES_DONE = BY_NAME["activities_done"].number
-OVERDUE = BY_NAME["overdue"].number
-OVERDUE_AMOUNT = BY_NAME["overdue_amount"].number
 SPEND = BY_NAME["spend_amount"].number
 CSAT_GOOD = BY_NAME["csat_good"].number
 PULSE_PARTS = BY_NAME["pulse_parts"].number
 _ANSWERS: Final = {kind: BY_NAME[f"{kind}_answers"].number for kind in ("csat", "nps", "enps", "pulse")}
 _PROMOTERS: Final = {kind: BY_NAME[f"{kind}_promoters"].number for kind in ("nps", "enps")}
 _DETRACTORS: Final = {kind: BY_NAME[f"{kind}_detractors"].number for kind in ("nps", "enps")}
-LEADS_NEW_CONVERTED = BY_NAME["leads_new_converted"].number
-LEADS_DECIDED = BY_NAME["leads_decided"].number
-LEADS_DECIDED_CONVERTED = BY_NAME["leads_decided_converted"].number
 MEETINGS_TOOK_PLACE = BY_NAME["meetings_took_place"].number
 DEMOS_BOOKED = BY_NAME["demos_put_in_calendar"].number
 DEMOS_PLANNED = BY_NAME["demos_planned"].number
@@ -73,119 +49,17 @@ _DONE_BY_KIND: Final[dict[str, int]] = {
 }
 
 
-Contribution = tuple[Cell, int, dict[int, int]]
-"""Cell, event time in ms, {measure key: value}."""
-Contributions = list[Contribution]
-
-
-def contribute(state: State, rules: FoldRules, fact: Fact | None = None) -> Contributions:
-    """Return what the entity adds to the panes; an empty list when it counts nowhere.
-
-    `fact` is the state's own, where the caller has it already: what both say is then made once.
-    """
+def contribute(state: State, rules: FoldRules) -> Contributions:
+    """Return what the entity adds to the panes; an empty list when it counts nowhere."""
     if state.deleted:
         return []
-    if type(state) is DealState or type(state) is LeadState:
-        if state.merged_into is not None:
-            return []
-        fact = fact or fact_of(state, rules)
-        if type(fact) is DealFact and type(state) is DealState:
-            return _deal(state, fact, rules)
-        assert type(fact) is LeadFact
-        return _lead(fact)
     if type(state) is ActivityState:
         return _activity(state)
     if type(state) is FeedbackState:
         return _feedback(state)
     if type(state) is SpendState:
         return _spend(state, rules)
-    return []  # accounts and reference records say something about others
-
-
-def _deal(deal: DealState, fact: DealFact, rules: FoldRules) -> Contributions:
-    cell, amount_minor = fact.cell, fact.amount_minor
-    created_at_ms, closed_ms = fact.created_at_ms, fact.closed_at_ms
-    contributions = _open_interval(deal, fact, rules)
-    if created_at_ms is not None:
-        cohort = {CREATED: 1}
-        if deal.status == "won" and closed_ms is not None:
-            cohort[hindsight_key(CREATED_WON, closed_ms - created_at_ms)] = 1
-        contributions.append((cell, created_at_ms, cohort))
-    if closed_ms is None:
-        return contributions
-    if deal.status == "lost":
-        values = {LOST: 1, LOST_AMOUNT: amount_minor}
-    else:
-        values = {WON: 1, WON_AMOUNT: amount_minor}
-        if not amount_minor:
-            values[WON_WITHOUT_AMOUNT] = 1
-        if deal.cost is not None:
-            values[WON_COST] = minor_of(deal.cost, cell.currency)
-            values[WON_AMOUNT_WITH_COST] = amount_minor
-        if created_at_ms is not None:
-            cycle_ms = closed_ms - created_at_ms
-            values[WON_CYCLE_TOTAL] = cycle_ms
-            values[WON_CYCLE_COUNT] = 1
-            values[histogram_key(WON_CYCLE, cycle_ms)] = 1
-    contributions.append((cell, closed_ms, values))
-    return contributions
-
-
-def _open_interval(deal: DealState, fact: DealFact, rules: FoldRules) -> Contributions:
-    """Return +x where the deal opens and -x where it closes: open in [opened, closed)."""
-    cell, amount_minor = fact.cell, fact.amount_minor
-    opened_at_ms, closed_at_ms = fact.opened_at_ms, fact.closed_at_ms
-    if closed_at_ms is not None and closed_at_ms <= opened_at_ms:
-        return []
-    overdue_at_ms = None if deal.expected_close_on is None else _overdue_at_ms(deal, opened_at_ms, rules)
-    open_cell = cell_of(*cell[:-1], deal.stage) if deal.stage else cell
-    values = {OPEN: 1}
-    if amount_minor:
-        values[OPEN_AMOUNT] = amount_minor
-        if deal.probability is None:
-            values[OPEN_UNRATED] = amount_minor
-        else:
-            whole, millionths = divmod(amount_minor * round(deal.probability * _MILLION), _MILLION)
-            if whole:
-                values[OPEN_WEIGHTED] = whole
-            if millionths:
-                values[OPEN_WEIGHTED_MILLIONTHS] = millionths
-    contributions: Contributions = [(open_cell, opened_at_ms, values)]
-    if overdue_at_ms is not None and (closed_at_ms is None or overdue_at_ms < closed_at_ms):
-        overdue = {OVERDUE: 1, OVERDUE_AMOUNT: amount_minor}
-        if overdue_at_ms == opened_at_ms:
-            values |= overdue
-        else:
-            contributions.append((open_cell, overdue_at_ms, overdue))
-            values = values | overdue
-    if closed_at_ms is not None:
-        contributions.append((open_cell, closed_at_ms, {key: -value for key, value in values.items()}))
-    return contributions
-
-
-def _overdue_at_ms(deal: DealState, opened_at_ms: int, rules: FoldRules) -> int | None:
-    """Return when an open deal's expected close is past: once that local day is over."""
-    if deal.expected_close_on is None:
-        return None
-    return max(opened_at_ms, rules.calendar.instant_ms(deal.expected_close_on + timedelta(days=1)))
-
-
-def _lead(lead: LeadFact) -> Contributions:
-    cell = lead.cell
-    moments = (
-        (lead.qualified_at_ms, LEADS_QUALIFIED),
-        (lead.converted_at_ms, LEADS_CONVERTED),
-    )
-    contributions = [(cell, time_ms, {key: 1}) for time_ms, key in moments if time_ms is not None]
-    if lead.created_at_ms is not None:
-        values = {LEADS_NEW: 1}
-        decided_at_ms, decided = lead.created_at_ms + CONVERSION_MS, {LEADS_DECIDED: 1}
-        if lead.converted_at_ms is not None and lead.converted_at_ms <= decided_at_ms:
-            values[hindsight_key(LEADS_NEW_CONVERTED, lead.converted_at_ms - lead.created_at_ms)] = 1
-            decided_at_ms, decided = lead.converted_at_ms, {LEADS_DECIDED: 1, LEADS_DECIDED_CONVERTED: 1}
-        contributions.append((cell, lead.created_at_ms, values))
-        contributions.append((cell, decided_at_ms, decided))
-    return contributions
+    return contribute_fact(fact_of(state, rules), rules.calendar)
 
 
 def _activity(activity: ActivityState) -> Contributions:

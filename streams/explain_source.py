@@ -43,8 +43,8 @@ from streams.explain import (
     named,
     parts_of,
 )
+from streams.following import following
 from streams.joins import Joins
-from streams.joins.standard import standard_joins
 from streams.rules import FoldRules
 from streams.settings import Settings, snapshot_config_of
 from streams.settings_rules import fold_rules
@@ -86,18 +86,17 @@ class StoredExplainer:
             images = [await store.read_image(slot) for slot in range(shown.slots)]
         finally:
             await store.close()
-        joins = standard_joins(fold_rules(under))
-        follower = BoardFollower(
+        follower = following(
             ImageStore(images),
+            fold_rules(under),
             slots=shown.slots,
             definition_version=shown.version,
             roster_only=under.metrics.roster_only,
-            joins=joins,
         )
         await follower.load()
         if not follower.state().ready:
             raise NoSnapshot("not every partition has state yet")
-        return await asyncio.to_thread(self._answer, ask, under, images, follower, joins)
+        return await asyncio.to_thread(self._answer, ask, under, images, follower)
 
     def _answer(
         self,
@@ -105,7 +104,6 @@ class StoredExplainer:
         under: Settings,
         images: list[SlotImage],
         follower: BoardFollower,
-        joins: Joins,
     ) -> dict[str, JsonValue]:
         newest_ms = follower.state().newest_event_ms
         # The end of a window is not in it: to show the newest event too, look one millisecond later.
@@ -114,7 +112,7 @@ class StoredExplainer:
         config = snapshot_config_of(under)
         explained = Explained(config, ask, at_ms, PaneImage.of(follower), follower.listed)
         rules, cells = fold_rules(under), follower.cells()
-        return explained.answer(lambda: counted_in(images, rules, cells, joins))
+        return explained.answer(lambda: counted_in(images, rules, cells, follower.joins))
 
 
 class Explained:

@@ -1,8 +1,9 @@
-"""Entity state in, its fact out: the little that numbers joining several entities need to know of it. Pure.
+"""Entity state in, its fact out: all that any number needs to know of it. Pure.
 
-A slot writes the fact of each of its deals, leads and accounts to its board; `streams.joins` makes numbers
-of them. An entity that counts nowhere has none; one that was merged away says only into which it went.
-Of activities there is one fact per slot for each lead and each deal they touch (streams.touches).
+A slot writes the fact of each of its deals, leads and accounts to its board; `streams.fact_contributions`
+makes numbers of each of them, `streams.joins` of several together. An entity that counts nowhere has none;
+one that was merged away says only into which it went. Of activities there is one fact per slot for each lead
+and each deal they touch (streams.touches).
 """
 
 from decimal import Decimal
@@ -40,6 +41,8 @@ class DealFact(Struct, frozen=True, array_like=True, gc=False):
     pipeline: str = ""
     stages: tuple[tuple[int, str], ...] = ()
     """When it came into which stage, oldest first; "" is none."""
+    cost_minor: int | None = None
+    """In the cell's currency; None when nobody said."""
 
 
 class LeadFact(Struct, frozen=True, array_like=True, gc=False):
@@ -122,6 +125,7 @@ def _deal(deal: DealState, rules: FoldRules) -> DealFact:
         deal.stage or "",
         deal.pipeline or "",
         _stages(deal.stage_writes),
+        None if deal.cost is None else minor_of(deal.cost, currency),
     )
 
 

@@ -30,8 +30,8 @@ from streams.contest_results import keep_contest_results
 from streams.deal_turns import DealTurns
 from streams.definition import differences, settings_under
 from streams.explain_source import StoredExplainer
+from streams.following import following
 from streams.heap import look_seldom
-from streams.joins.standard import standard_joins
 from streams.live_access import LiveGrants
 from streams.logs import fields
 from streams.pane_log import GrowingLog
@@ -226,12 +226,12 @@ class _Following:
         self._store = store.of_generation(generation, version=shown.version)
         self.under = under
         self.version = shown.version
-        self.follower = BoardFollower(
+        self.follower = following(
             self._store,
+            fold_rules(under),
             slots=shown.slots,
             definition_version=shown.version,
             roster_only=under.metrics.roster_only,
-            joins=standard_joins(fold_rules(under)),
             news=turns.see,
             on_change=on_change,
         )

@@ -15,7 +15,7 @@ from metrics.panes import (
     Resolution,
     pane_start_ms,
 )
-from streams.contribute import Contribution, Contributions
+from streams.fact_contributions import Contribution, Contributions
 from streams.layout import PaneKey, PaneValues
 
 # Coarsening goes this far below the limit, so that it runs now and then and not at every batch; where nothing
@@ -150,7 +150,7 @@ class PaneStore:
         return len(self.panes) > max(self._panes_max, self._panes_left * _COARSEN_AGAIN_AT)
 
     def is_aged(self, now_ms: int) -> bool:
-        """Say whether there are too many panes, and some have grown old enough to merge since the last time."""
+        """Say whether there are too many panes, and some are old enough to merge since the last time."""
         later = now_ms - self._coarsened_ms >= _COARSEN_AGAIN_MS
         return self.is_crowded or (later and len(self.panes) > self._panes_max)
 

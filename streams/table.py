@@ -11,11 +11,12 @@ from typing import Protocol
 from metrics.panes import Resolution
 from streams import layout
 from streams.commit_draft import CommitDraft
-from streams.contribute import Contributions, contribute
-from streams.decode import Headers, check_times, decode
+from streams.contribute import IN_PANES, contribute
+from streams.decode import DECODERS, Headers, check_times
 from streams.entities import ActivityState, State
 from streams.entity_store import EntityStore
 from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
+from streams.fact_contributions import Contributions
 from streams.facts import OF_ENTITY, Fact, fact_of
 from streams.pane_store import PaneStore
 from streams.rules import FoldRules
@@ -119,11 +120,13 @@ class SlotTable:
         by_event_time = self._rules.clock == "event"
         oldest_ms = (newest_ms if by_event_time else now_ms) - self._rules.retention_ms
         accepted = unchanged = 0
+        decode = DECODERS[kind]
         for record in records:
-            if record.offset < next_offset:
+            offset = record.offset
+            if offset < next_offset:
                 continue
-            next_offset = record.offset + 1
-            decoded = decode(record.value, record.headers, kind=kind)
+            next_offset = offset + 1
+            decoded = decode(record.value, record.headers)
             if type(decoded) is Event:
                 if decoded.unknown_fields:
                     self._count("ignored", _UNKNOWN_FIELD, decoded.unknown_fields)
@@ -182,7 +185,7 @@ class SlotTable:
             known, entities.told = entities.told, {}
             for entity_id in entities.before:
                 state = entities.states[entity_id]
-                self._move(entities, entity_id, state, fact_of(state, self._rules), known)
+                self._move(entities, entity_id, state, known)
             entities.before.clear()
         if self._panes.is_crowded:
             self._coarsen(self._clock_ms)
@@ -192,7 +195,6 @@ class SlotTable:
         entities: EntityStore,
         entity_id: str,
         state: State,
-        fact: Fact | None,
         known: dict[str, Contributions],
     ) -> None:
         """Take back what a changed entity was counted for, and count what it stands for now."""
@@ -200,7 +202,7 @@ class SlotTable:
         told = known.get(entity_id)
         if told is None:
             told = [] if before is None else contribute(before, self._rules)
-        entities.told[entity_id] = tells = contribute(state, self._rules, fact)
+        entities.told[entity_id] = tells = contribute(state, self._rules)
         self._panes.move(told, tells)
         if type(state) is ActivityState:
             self._touches.move(entity_id, _touched_by(before), touched_by(state))
@@ -305,7 +307,7 @@ class SlotTable:
             if state is not None:
                 fact = fact_of(state, self._rules)
                 if entity_id in before:
-                    self._move(entities, entity_id, state, fact, known)
+                    self._move(entities, entity_id, state, known)
             yield entity_id, state, fact
         before.clear()
         entities.changed.clear()
@@ -343,7 +345,8 @@ class SlotTable:
             ]:
                 contributions = contribute(entities.states[entity_id], self._rules)
                 if all(time_ms < oldest_ms for _, time_ms, _ in contributions):
-                    self._panes.retract(contributions)
+                    if kind in IN_PANES:
+                        self._panes.retract(contributions)
                     entities.drop(entity_id)
         self._touches.expire(oldest_ms)
         before = self._panes.resolution

@@ -1,14 +1,17 @@
-"""Slots in one process for the tests: events in, the product's own fold in between, panes out. No store.
+"""Slots in one process for the tests: events in, the product's own fold in between, what it adds up to out.
+No store.
 
 A log per topic and slot gives every event an offset, as a broker would; commits are applied to plain
 dicts, and a slot can be reloaded from them at any moment.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
-from metrics.panes import Cell
+from metrics.panes import EXACT, Cell
 from streams import layout
+from streams.fact_contributions import contribute_fact
 from streams.facts import Fact
 from streams.rules import FoldRules
 from streams.stores.base import Claim, Commit
@@ -72,6 +75,14 @@ class Checkpoint:
                 panes[cells[key.cell], key.start_ms, key.tier] = layout.unpack_pane(value)
         return panes
 
+    def facts(self) -> dict[bytes, Fact]:
+        """Return by field what the slot tells of its deals, leads and accounts, and of who touched whom."""
+        return {
+            name: layout.unpack_fact(layout.fact_owner(name)[0], value)
+            for name, value in self.board.items()
+            if layout.is_fact(name)
+        }
+
 
 class Slots:
     """Some slots of a floor, their logs and their checkpoints."""
@@ -115,22 +126,26 @@ class Slots:
         ]
 
     def panes(self) -> Panes:
-        """Commit, and return the panes of all slots added up."""
+        """Commit, and return the panes of all slots with what facts add; what comes to zero is gone."""
         self.commit()
-        total: Panes = {}
+        sums: Counter[tuple[tuple[Cell, int, int], int]] = Counter()
         for checkpoint in self.checkpoints:
             for place, values in checkpoint.panes().items():
-                sums = total.setdefault(place, {})
-                for key, value in values.items():
-                    sums[key] = sums.get(key, 0) + value
+                sums.update({(place, key): value for key, value in values.items()})
+            for fact in checkpoint.facts().values():
+                for cell, time_ms, values in contribute_fact(fact, self.rules.calendar):
+                    sums.update({((cell, time_ms, EXACT), key): value for key, value in values.items()})
+        total: Panes = {}
+        for (place, key), value in sums.items():
+            if value:
+                total.setdefault(place, {})[key] = value
         return total
 
     def facts(self) -> dict[tuple[int, bytes], Fact]:
         """Commit, and return what the slots tell for joins, by slot and field."""
         self.commit()
         return {
-            (slot, name): layout.unpack_fact(layout.fact_owner(name)[0], value)
+            (slot, name): fact
             for slot, checkpoint in enumerate(self.checkpoints)
-            for name, value in checkpoint.board.items()
-            if layout.is_fact(name)
+            for name, fact in checkpoint.facts().items()
         }

@@ -17,7 +17,7 @@ from oracle.windows import WEEKDAYS, Floor
 from streams import layout
 from streams.board import BoardFollower
 from streams.events import EntityKind
-from streams.joins.standard import standard_joins
+from streams.following import following
 from streams.rules import FoldRules, JoinRules
 from streams.stores.base import Outcome
 from streams.stores.memory import MemoryStore
@@ -93,12 +93,12 @@ class ProductPath:
         self._ends: dict[tuple[str, int], int] = {}
 
     def new_follower(self) -> BoardFollower:
-        return BoardFollower(
+        return following(
             self.store,
+            self._rules,
             slots=self.slots,
             definition_version=VERSION,
             roster_only=self.roster_only,
-            joins=standard_joins(self._rules),
         )
 
     async def arrive(self, events: Iterable[Event]) -> None:

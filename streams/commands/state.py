@@ -9,7 +9,7 @@ import click
 from streams.board import BoardFollower
 from streams.commands.frame import Failed
 from streams.definition import differences, settings_under
-from streams.joins.standard import standard_joins
+from streams.following import following
 from streams.metrics_role import open_store
 from streams.settings import Settings
 from streams.settings_rules import fold_rules
@@ -52,12 +52,12 @@ async def stored(settings: Settings) -> AsyncIterator[Stored]:
         click.echo(f"Note: the state in Redis is of other settings, used here: {differing}", err=True)
     store = meta.of_generation(generation, version=shown.version)
     try:
-        follower = BoardFollower(
+        follower = following(
             store,
+            fold_rules(under),
             slots=shown.slots,
             definition_version=shown.version,
             roster_only=under.metrics.roster_only,
-            joins=standard_joins(fold_rules(under)),
         )
         await follower.load()
         state = follower.state()

@@ -1,4 +1,4 @@
-"""Joins: changed facts in, the differences they make to the joined entities' contributions out.
+"""Joins: changed facts in, the differences they make to contributions out: their own and joined entities'.
 
 Entities of different partitions meet here, in the process that follows all of them: an account with the
 deals won with it, a lead with its deal. Knows no board, no store; keeps of every joined entity what it
@@ -9,22 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from metrics.calendar import Calendar
 from metrics.panes import Cell
-from streams.facts import FACTS
+from streams.fact_contributions import contribute_fact
+from streams.facts import FACTS, Fact
 from streams.joins.base import FactChange, Facts, FactTable, Join, Joined
 from streams.pane_log import Rows
 
 _Row = tuple[int, int, int, int]  # start_ms, number of the cell, measure key, value
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[_Row]).decode
-_NOTHING: dict[int, int] = {}
 
 
 class Joins:
     """All joins over all facts. `number_of` numbers cells as the rest of the log does."""
 
-    def __init__(self, joins: Sequence[Join]) -> None:
+    def __init__(self, joins: Sequence[Join], calendar: Calendar | None = None) -> None:
+        """The calendar says when facts by themselves count; None leaves these contributions out."""
         self._joins = joins
+        self._calendar = calendar
         self._tables = {kind: FactTable() for kind in FACTS}
         self._facts = Facts(self._tables)
         # Packed: there may be a million of them, each looked at only when one of its facts changes.
@@ -33,12 +36,14 @@ class Joins:
     def take(
         self, slot: int, changes: Iterable[FactChange], number_of: Callable[[Cell], int], rows: Rows
     ) -> None:
-        """Learn what changed in a slot and add to `rows` what that makes of the joined entities."""
+        """Learn what changed in a slot and add to `rows` what that makes of it and of the joined entities."""
         touched: list[dict[str, None]] = [{} for _ in self._joins]
         learners = [(join.learn, ids) for join, ids in zip(self._joins, touched, strict=True)]
-        tables, known = self._tables, self._facts
+        tables, known, calendar = self._tables, self._facts, self._calendar
         for change in changes:
             kind, entity_id, before, fact = change
+            if calendar is not None:
+                _move(before, fact, calendar, number_of, rows)
             seen = tables[kind].put(slot, entity_id, fact)
             if seen is None:
                 continue
@@ -90,6 +95,25 @@ class Joins:
         if before == packed:
             return
         for start_ms, cell, key, value in now:
-            rows.add(start_ms, cell, _NOTHING, {key: value})
+            rows.tell(start_ms, cell, key, value)
         for start_ms, cell, key, value in _unpack(before) if before else ():
-            rows.add(start_ms, cell, {key: value}, _NOTHING)
+            rows.tell(start_ms, cell, key, -value)
+
+
+def _move(
+    before: Fact | None, after: Fact | None, calendar: Calendar, number_of: Callable[[Cell], int], rows: Rows
+) -> None:
+    """Take back what an entity contributed by itself, and add what it contributes now."""
+    told, tells = contribute_fact(before, calendar), contribute_fact(after, calendar)
+    for contribution in tells:
+        if contribution not in told:
+            cell, time_ms, values = contribution
+            number = number_of(cell)
+            for key, value in values.items():
+                rows.tell(time_ms, number, key, value)
+    for contribution in told:
+        if contribution not in tells:
+            cell, time_ms, values = contribution
+            number = number_of(cell)
+            for key, value in values.items():
+                rows.tell(time_ms, number, key, -value)

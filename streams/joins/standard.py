@@ -20,5 +20,6 @@ def standard_joins(rules: FoldRules) -> Joins:
             DealJoin(stalled_after_ms=rules.joins.stalled_after_ms),
             StageJoin(),
             DueJoin(rules),
-        ]
+        ],
+        rules.calendar,
     )

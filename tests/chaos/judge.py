@@ -7,6 +7,7 @@ oracle's, which shares no code with the product.
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from streams.table import SlotTable
 from streams.topics import REFERENCE, SOURCES
 from tests.chaos.floor import SLOTS, Floor, until
 from tests.chaos.load import MINUTE_MS
-from tests.folding import Checkpoint, LogRecord, Panes
+from tests.folding import Checkpoint, LogRecord
 from tests.histories import Event, rfc3339
 from tests.product_path import differences_of_json
 
@@ -156,6 +157,9 @@ class Judge:
         found, right = stored.panes(), image.panes()
         if found != right:
             verdict.wrong.append(f"slot {slot}: {_different(found, right)} of {len(right)} panes differ")
+        told, true = stored.facts(), image.facts()
+        if told != true:
+            verdict.wrong.append(f"slot {slot}: {_different(told, true)} of {len(true)} facts differ")
 
     async def _compare_numbers(self, verdict: Verdict) -> None:
         stored = await self.floor.stored()
@@ -209,5 +213,5 @@ def _compare_counters(
         verdict.wrong.append(f"slot {slot} counted {actual}, right is {right}")
 
 
-def _different(found: Panes, right: Panes) -> int:
+def _different(found: Mapping[Any, object], right: Mapping[Any, object]) -> int:
     return sum(found.get(key) != right.get(key) for key in found.keys() | right.keys())

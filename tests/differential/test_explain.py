@@ -23,9 +23,8 @@ from metrics.web.explain import ExplainAsk
 from metrics.web.query import BadAsk
 from oracle.numbers import books_of
 from oracle.windows import Floor, window_pair
-from streams.board import BoardFollower
 from streams.explain_source import Explained, counted_in
-from streams.joins.standard import standard_joins
+from streams.following import following
 from streams.stores.images import ImageStore
 from tests.differential.test_generated_histories import CASES
 from tests.histories import DAY_MS, Event, Generator, cloud_event, edge_times
@@ -45,13 +44,12 @@ class Explaining:
         self.events = events
         await self.path.arrive(events)
         self.images = [await self.path.store.read_image(slot) for slot in range(self.path.slots)]
-        self.joins = standard_joins(self.rules)
-        self.follower = BoardFollower(
+        self.follower = following(
             ImageStore(self.images),
+            self.rules,
             slots=self.path.slots,
             definition_version=VERSION,
             roster_only=self.path.roster_only,
-            joins=self.joins,
         )
         await self.follower.load()
 
@@ -61,7 +59,7 @@ class Explaining:
             image = replace(image, references=tuple(references))
         explained = Explained(self.path.config, ask, as_of_ms, image, self.follower.listed)
         return explained.answer(
-            lambda: counted_in(self.images, self.rules, self.follower.cells(), self.joins)
+            lambda: counted_in(self.images, self.rules, self.follower.cells(), self.follower.joins)
         )
 
 
@@ -198,7 +196,7 @@ async def test_a_record_that_counts_in_both_windows_has_one_line() -> None:
 async def test_another_window_that_panes_cannot_tell_is_named_without_records() -> None:
     floor, as_of_ms = CASES[0]
     events = Generator(0, times=edge_times(as_of_ms, floor)[:-3], entities=40).history(300)
-    world = Explaining(ProductPath(floor, now_ms=as_of_ms, panes_max=25))
+    world = Explaining(ProductPath(floor, now_ms=as_of_ms, panes_max=5))
     for start in range(0, len(events), 40):
         await world.load(events[start : start + 40])
     answer = world.ask(ExplainAsk("average_deal_size_growth", "1h", limit=LIMIT), as_of_ms)

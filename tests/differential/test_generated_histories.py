@@ -81,7 +81,7 @@ def test_any_history_equals_the_oracle(data: st.DataObject) -> None:
 
 async def crowded(events: list[Event], floor: Floor, *, now_ms: int) -> ProductPath:
     """Return slots that hold many times more panes than they may, and so have merged the old ones."""
-    path = ProductPath(floor, now_ms=now_ms, panes_max=25)
+    path = ProductPath(floor, now_ms=now_ms, panes_max=5)
     for start in range(0, len(events), 40):
         await path.arrive(events[start : start + 40])
     assert set(path.follower.resolutions()) != {FINEST}

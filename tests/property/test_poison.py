@@ -10,8 +10,7 @@ from itertools import islice
 import pytest
 
 from metrics.snapshot import PaneImage, Snapshotter
-from streams.board import BoardFollower
-from streams.joins.standard import standard_joins
+from streams.following import following
 from streams.settings import Settings, snapshot_config_of
 from streams.settings_rules import fold_rules
 from streams.stores.base import Outcome
@@ -71,9 +70,7 @@ def test_poison_stops_nothing_and_each_record_has_one_fate(zone: str) -> None:
     assert read == accepted + sum(dead.values()) + counters["ignored"]["unknown_type"]
     assert accepted > RECORDS // 10
     assert len(dead) >= 9, "poison of every kind"
-    follower = BoardFollower(
-        store, slots=1, definition_version="v", joins=standard_joins(fold_rules(settings))
-    )
+    follower = following(store, fold_rules(settings), slots=1, definition_version="v")
     asyncio.run(follower.load())
     for as_of_ms in (NOW_MS, NOW_MS + 30 * 24 * HOUR_MS):
         snapshot = Snapshotter(snapshot_config_of(settings)).take(PaneImage.of(follower), as_of_ms)

@@ -6,10 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from metrics.panes import PaneLog
+from metrics.calendar import Calendar
+from metrics.edges import PaneEdges
+from metrics.measures import hindsight_key
+from metrics.panes import DAY_MS, DAY_TIER, PaneLog
 from streams.pane_log import GrowingLog, Rows
 from tests.keys import rows_of_log
+
+NOW_MS = 1_795_262_400_000  # 2026-11-21T12:00:00Z
 
 
 def rows(*values: tuple[int, int, int, int]) -> Rows:
@@ -91,6 +98,80 @@ def test_history_never_outgrows_what_is_live() -> None:
         log.append(changed)
         assert len(log) <= 100
     assert sum(log.view().value.tolist()) == 5_000
+
+
+NEW_YORK = Calendar("America/New_York")
+times = st.integers(-400 * DAY_MS, DAY_MS).map(lambda age_ms: NOW_MS + age_ms)
+made_rows = st.lists(
+    st.tuples(
+        times,
+        st.integers(0, DAY_MS) | st.integers(0, 400 * DAY_MS),
+        st.integers(0, 2),
+        st.sampled_from((1, 10, 9)),
+        st.integers(-3, 3),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def sums_before(log: PaneLog, edge_ms: int) -> Counter[tuple[int, int]]:
+    """Return by cell and measure what counts and is known before the edge."""
+    sums: Counter[tuple[int, int]] = Counter()
+    for start_ms, cell, key, value in zip(*(column.tolist() for column in log[:4]), strict=True):
+        if start_ms < edge_ms:
+            sums[cell, key] += value
+    for start_ms, known_ms, cell, key, value in zip(
+        *(column.tolist() for column in log.hindsight), strict=True
+    ):
+        assert known_ms > start_ms
+        if known_ms < edge_ms:
+            sums[cell, key] += value
+    return Counter({at: value for at, value in sums.items() if value})
+
+
+@given(st.lists(made_rows, min_size=1, max_size=3), st.integers(1, 40), st.lists(times, max_size=20))
+def test_a_crowded_log_tells_the_same_at_every_edge_that_cuts_no_pane(
+    batches: list[list[tuple[int, int, int, int, int]]], rows_max: int, edges: list[int]
+) -> None:
+    plain = GrowingLog()
+    crowded = GrowingLog(rows_max=rows_max, day_start=NEW_YORK.day_start_ms)
+    for batch in batches:
+        for log in (plain, crowded):
+            made = Rows()
+            for start_ms, lag_ms, cell, number, value in batch:
+                if value:
+                    made.add(start_ms, cell, {}, {hindsight_key(number, lag_ms): value})
+            log.append(made)
+        if crowded.is_crowded:
+            before = crowded.view().epoch
+            crowded.coarsen(now_ms=NOW_MS)
+            assert crowded.view().epoch != before
+    whole = PaneEdges([crowded.resolution], NEW_YORK)
+    for edge_ms in (*map(whole.aligned_ms, edges), NOW_MS, NOW_MS + 900 * DAY_MS):
+        assert whole.refusal(edge_ms) is None
+        assert sums_before(crowded.view(), edge_ms) == sums_before(plain.view(), edge_ms)
+
+
+def test_a_crowded_log_merges_old_rows_until_there_is_room() -> None:
+    log = GrowingLog(rows_max=8_000, day_start=NEW_YORK.day_start_ms)
+    made = Rows()
+    for hour in range(20_000):
+        made.add(NOW_MS - hour * 3_600_000, hour % 2, {}, {1: 1})
+    log.append(made)
+    log.coarsen(now_ms=NOW_MS)
+    assert len(log) <= 8_000
+    assert int(log.view().value.sum()) == 20_000
+    assert log.resolution.tier_at(NOW_MS - 60_000) < DAY_TIER, "the newest rows stay finer than the oldest"
+    assert list(log.resolution.since_ms) == sorted(log.resolution.since_ms, reverse=True)
+
+
+def test_what_the_windows_of_today_need_is_not_merged_however_crowded_it_is() -> None:
+    log = GrowingLog(rows_max=10, day_start=NEW_YORK.day_start_ms)
+    log.append(rows(*((NOW_MS - second * 1_000, 1, 1, 1) for second in range(9_000))))
+    log.coarsen(now_ms=NOW_MS)
+    assert log.resolution.tier_at(NOW_MS - 10_000_000) == 1
+    assert not log.is_crowded, "it is not tried again before a tenth more has come"
 
 
 def test_logs_of_one_epoch_only_grow_and_compaction_and_new_numbers_begin_another() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from metrics.measures import BY_NAME, hindsight_key, split_hindsight_key
 from metrics.panes import TIERS, Cell, edge_is_exact
-from streams.contribute import Contribution
+from streams.fact_contributions import Contribution
 from streams.pane_store import PaneStore
 
 DAY_MS = 86_400_000

@@ -20,10 +20,9 @@ from metrics.snapshot import take_snapshot
 from oracle.numbers import answers, books_of
 from oracle.windows import Floor
 from streams import embedded, layout
-from streams.board import BoardFollower
 from streams.clock import ManualClock
 from streams.definition import settings_under, shown_of
-from streams.joins.standard import standard_joins
+from streams.following import following
 from streams.rebuild import RebuildProgress, _Rebuild, refuse_foreign_format
 from streams.settings import FOLD_VERSION, snapshot_config_of
 from streams.settings_rules import fold_rules
@@ -68,9 +67,7 @@ def newest() -> StoredState:
 
 async def assert_exact(store: RedisStore, records: list[Record]) -> None:
     """Every number that a reader of the store shows is the oracle's over these records."""
-    follower = BoardFollower(
-        store, slots=SLOTS, definition_version=SETTINGS.definition_version, joins=standard_joins(RULES)
-    )
+    follower = following(store, RULES, slots=SLOTS, definition_version=SETTINGS.definition_version)
     await follower.load()
     assert follower.state().ready
     floor = Floor(zone=SETTINGS.floor.zone)
