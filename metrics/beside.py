@@ -12,6 +12,7 @@ from metrics.business_hours import BusinessHours
 from metrics.conversion_counts import ConversionReport, Funnel, built_in_funnels, count_conversions
 from metrics.conversion_gauges import conversion_gauge_labels, conversion_gauges
 from metrics.conversion_windows import business_open
+from metrics.funnel_rows import FunnelLog
 from metrics.gauges import Gauge, GaugeBlock
 from metrics.kpi_snapshot import KpiSnapshot
 from metrics.panes import Cell
@@ -69,6 +70,7 @@ class BesideTaker:
     def __init__(self, config: SnapshotConfig, rules: BesideRules) -> None:
         self._config = config
         self._funnels = (*built_in_funnels(config.catalogue), *rules.funnels)
+        self._funnel_log = FunnelLog()
         self._rewards = RewardTaker(config, rules.rewards)
         calendar, hours = config.calendar, rules.hours
         self._hours = BusinessHours(calendar) if hours is None else BusinessHours(calendar, hours)
@@ -87,7 +89,7 @@ class BesideTaker:
         config = self._config
         conversion = count_conversions(
             self._placed(image), image.log, image.resolutions, snapshot.as_of_ms, config.calendar,
-            self._funnels, teams_max=config.keys_per_level_max,
+            self._funnels, teams_max=config.keys_per_level_max, kept=self._funnel_log,
         )  # fmt: skip
         state = AlertState(
             business_open(snapshot.as_of_ms, self._hours),

@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metrics.calendar import Calendar
 from metrics.conversion import BASELINE_SUCCESSES_MIN, cusum
@@ -18,6 +17,7 @@ from metrics.conversion_windows import AlertWindow, Interval, alert_windows
 from metrics.edges import PaneEdges
 from metrics.exact import FloatArray
 from metrics.formula import Binary, Expression, FormulaError, Name, Negative, Number
+from metrics.funnel_rows import FunnelLog, FunnelRows, Ints
 from metrics.groups import Candidates
 from metrics.kpi import Catalogue
 from metrics.labels import label_value, plan_labels
@@ -34,10 +34,6 @@ FUNNEL_KPIS: Final[Mapping[str, str]] = {
 OUTCOMES_MAX: Final = 500
 """So many of a team's newest outcomes go through its CUSUM; fewer where five weeks hold fewer."""
 
-_SCALARS: Final = 1024
-"""Keys below are numbers of scalar measures."""
-
-Ints = NDArray[np.int64]
 Weights = dict[str, int]
 
 
@@ -177,12 +173,17 @@ def count_conversions(
     funnels: Sequence[Funnel],
     *,
     teams_max: int,
+    kept: FunnelLog | None = None,
 ) -> ConversionReport:
-    """Return what every funnel did. `places` know the team that each row belongs to at its time."""
+    """Return what every funnel did. `places` know the team that each row belongs to at its time.
+
+    `kept` is the same for reports one after another, to learn of the log only what is new.
+    """
     edges = PaneEdges(resolutions, calendar)
     windows = [_aligned(window, edges) for window in alert_windows(as_of_ms, calendar)]
     since_ms = min(interval.start_ms for window in windows for interval in (window.now, *window.baseline))
-    rows = _FunnelRows.of(log, places, funnels, since_ms, as_of_ms)
+    numbers = {BY_NAME[measure].number for each in funnels for measure in {**each.successes, **each.trials}}
+    rows = (kept or FunnelLog()).rows(log, places, numbers, since_ms, as_of_ms)
     rostered = {
         label_value(spell.team) for spell in places.spells if spell.team and spell.holds(as_of_ms - 1)
     }
@@ -191,7 +192,7 @@ def count_conversions(
     sums: dict[str, FloatArray] = {}
     rates: dict[str, FloatArray] = {}
     for funnel in funnels:
-        outcomes = rows.outcomes(funnel, team_of_cell)
+        outcomes = _outcomes(rows, funnel, team_of_cell)
         for window in windows:
             successes, trials = outcomes.within([window.now], len(teams) + 1)
             base = outcomes.within(window.baseline, len(teams) + 1)
@@ -216,80 +217,27 @@ def _aligned(window: AlertWindow, edges: PaneEdges) -> AlertWindow:
     return AlertWindow(window.name, now, tuple(map(moved, window.baseline)))
 
 
-@dataclass(frozen=True)
-class _FunnelRows:
-    """The rows any funnel is made of, in the order of their time. Most are known when they happen."""
-
-    start_ms: Ints
-    known_ms: Ints
-    cell: Ints
-    key: Ints
-    value: Ints
-
-    @classmethod
-    def of(
-        cls, log: PaneLog, places: Places, funnels: Iterable[Funnel], since_ms: int, before_ms: int
-    ) -> "_FunnelRows":
-        numbers = sorted({BY_NAME[m].number for f in funnels for m in {**f.successes, **f.trials}})
-        # A key of no scalar measure is none of them; looking each up takes a third of the time of `isin`.
-        is_of = np.zeros(_SCALARS + 1, dtype=np.bool_)
-        is_of[numbers] = True
-        wanted = is_of[np.minimum(log.key, _SCALARS)]
-        wanted &= (log.start_ms >= since_ms) & (log.start_ms < before_ms)
-        later = log.hindsight
-        told = np.isin(later.key, numbers) & (later.start_ms >= since_ms) & (later.known_ms < before_ms)
-        start_ms = np.concatenate((log.start_ms[wanted], later.start_ms[told]))
-        known_ms = np.concatenate((log.start_ms[wanted], later.known_ms[told]))
-        cell = np.concatenate((log.cell[wanted], later.cell[told])).astype(np.int64)
-        key = np.concatenate((log.key[wanted], later.key[told]))
-        value = np.concatenate((log.value[wanted], later.value[told]))
-        return cls._netted(start_ms, known_ms, places.flows(cell, start_ms), key, value)
-
-    @classmethod
-    def _netted(
-        cls, start_ms: Ints, known_ms: Ints, cell: Ints, key: NDArray[np.int32], value: Ints
-    ) -> "_FunnelRows":
-        """Sort by time and add up what speaks of the same: what was taken back must leave no trace."""
-        order = _order(start_ms, known_ms, cell, key)
-        start_ms, known_ms, cell, key = start_ms[order], known_ms[order], cell[order], key[order]
-        new = np.ones(len(order), dtype=np.bool_)
-        new[1:] = (np.diff(start_ms) != 0) | (np.diff(cell) != 0) | (np.diff(key) != 0)
-        new[1:] |= np.diff(known_ms) != 0
-        first = np.flatnonzero(new)
-        sums = np.add.reduceat(value[order], first) if len(first) else value[:0]
-        held = first[sums != 0]
-        return cls(start_ms[held], known_ms[held], cell[held], key[held].astype(np.int64), sums[sums != 0])
-
-    def outcomes(self, funnel: Funnel, team_of_cell: Ints) -> _Outcomes:
-        successes, trials = self._weighted(funnel.successes), self._weighted(funnel.trials)
-        own = np.flatnonzero((successes != 0) | (trials != 0))
-        return _Outcomes(
-            self.start_ms[own],
-            self.known_ms[own],
-            team_of_cell[self.cell[own]] + 1,
-            successes[own],
-            trials[own],
-        )
-
-    def _weighted(self, weights: Weights) -> Ints:
-        result = np.zeros(len(self.key), dtype=np.int64)
-        for name, weight in weights.items():
-            result += np.where(self.key == BY_NAME[name].number, weight * self.value, 0)
-        return result
+def _outcomes(rows: FunnelRows, funnel: Funnel, team_of_cell: Ints) -> _Outcomes:
+    successes, trials = _weighted(rows, funnel.successes), _weighted(rows, funnel.trials)
+    own = np.flatnonzero((successes != 0) | (trials != 0))
+    return _Outcomes(
+        rows.start_ms[own],
+        rows.known_ms[own],
+        team_of_cell[rows.cell[own]] + 1,
+        successes[own],
+        trials[own],
+    )
 
 
-def _order(start_ms: Ints, known_ms: Ints, cell: Ints, key: NDArray[np.int32]) -> Ints:
-    """Sort by time, then by what rows speak of. Most come in the order of their time and are known at once:
-    of one number that holds all, that order is found in a sixth of the time."""
-    if len(key) and (known_ms == start_ms).all():
-        first_ms, cells = int(start_ms.min()), int(cell.max()) + 1
-        if (int(start_ms.max()) - first_ms + 1) * cells * _SCALARS < 1 << 63:
-            return np.argsort(((start_ms - first_ms) * cells + cell) * _SCALARS + key, kind="stable")
-    return np.lexsort((key, cell, known_ms, start_ms))
+def _weighted(rows: FunnelRows, weights: Weights) -> Ints:
+    result = np.zeros(len(rows), dtype=np.int64)
+    for name, weight in weights.items():
+        result += np.where(rows.key == BY_NAME[name].number, weight * rows.value, 0)
+    return result
 
 
 def _teams(
-    cells: Sequence[Cell], rows: _FunnelRows, rostered: Set[str], teams_max: int
+    cells: Sequence[Cell], rows: FunnelRows, rostered: Set[str], teams_max: int
 ) -> tuple[tuple[str, ...], Ints]:
     teams = Candidates.of(cells, "team")
     contributions = np.zeros(len(teams.labels), dtype=np.int64)

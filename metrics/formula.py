@@ -387,6 +387,8 @@ def to_float(value: Value, scale: Fraction | int = 1) -> FloatArray:
     if not isinstance(value, Exact):
         return value / float(scale)
     exact = Fraction(scale)
+    if exact.denominator == 1:
+        return value.to_float(exact.numerator)
     return (value * Exact.literal(Fraction(exact.denominator))).to_float(exact.numerator)
 
 

@@ -79,6 +79,8 @@ class Catalogue:
 
     kpis: tuple[Kpi, ...]
     _by_name: Mapping[str, Kpi] = field(init=False, repr=False, compare=False)
+    _now: frozenset[str] = field(init=False, repr=False, compare=False)
+    """KPIs that tell what is now: asked for each of them at every level of every snapshot."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {kpi.name: kpi for kpi in self.kpis})
@@ -93,6 +95,7 @@ class Catalogue:
             except FormulaError as error:
                 raise FormulaError(f"KPI {kpi.name!r}, formula = {_shown(kpi.formula)}: {error}") from None
         _check_gauges(self.kpis)
+        object.__setattr__(self, "_now", frozenset(kpi.name for kpi in self.kpis if self._tells_now(kpi)))
 
     def __iter__(self) -> Iterator[Kpi]:
         return iter(self.kpis)
@@ -118,6 +121,9 @@ class Catalogue:
 
     def is_level(self, kpi: Kpi) -> bool:
         """Say whether the KPI tells what is now, whatever the window."""
+        return kpi.name in self._now if self._by_name.get(kpi.name) is kpi else self._tells_now(kpi)
+
+    def _tells_now(self, kpi: Kpi) -> bool:
         measures = self.measures_of(kpi, elsewhen=False)
         return bool(measures) and all(
             name in BY_NAME and BY_NAME[name].kind is Kind.LEVEL for name in measures

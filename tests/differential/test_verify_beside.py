@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from metrics import conversion_counts
 from metrics.calendar import Calendar
 from metrics.commission import Plan, PlanPart, PlanVersion
-from metrics.conversion_counts import _FunnelRows
 from metrics.snapshot import EVERYTHING, Filters, PaneImage, Snapshotter
 from metrics.targets import TargetStanding
 from oracle.log import Log
@@ -235,8 +235,10 @@ def paid_by_the_newest_version(patch: pytest.MonkeyPatch) -> None:
 
 
 def counted_once_each(patch: pytest.MonkeyPatch) -> None:
-    weighted = _FunnelRows._weighted
-    patch.setattr(_FunnelRows, "_weighted", lambda self, weights: weighted(self, dict.fromkeys(weights, 1)))
+    weighted = conversion_counts._weighted
+    patch.setattr(
+        conversion_counts, "_weighted", lambda rows, weights: weighted(rows, dict.fromkeys(weights, 1))
+    )
 
 
 @pytest.mark.parametrize(
