@@ -1,8 +1,8 @@
 """Topics, Redis and the metrics role in, what is wrong with them out. Changes nothing.
 
-Two things are compared with what the topics hold: every counter, pane and fact in Redis with an undisturbed fold of
-the same records (a record left out or folded twice shows there), and every number of /api/snapshot with the
-oracle's, which shares no code with the product.
+Two things are compared with what the topics hold: every counter, pane and fact in Redis with an undisturbed
+fold of the same records (a record left out or folded twice shows there), and every number of /api/snapshot
+with the oracle's, which shares no code with the product.
 """
 
 import asyncio
