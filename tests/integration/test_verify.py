@@ -20,7 +20,7 @@ from tests.integration.test_worker_faults import AS_OF_MS, floor_history
 pytestmark = pytest.mark.timeout(300)
 AT = ("--at", rfc3339(AS_OF_MS + 1))
 ASKED = (*AT, "--level", "floor", "--level", "team", "--window", "90d", "--window", "mtd", "--json")
-OF_WINS = (*AT, "--kpi", "deals_won", "--level", "floor", "--window", "90d")
+OF_CALLS = (*AT, "--kpi", "calls", "--level", "floor", "--window", "90d")
 
 
 @pytest.fixture
@@ -36,20 +36,20 @@ async def verified(capsys: pytest.CaptureFixture[str], asked: Sequence[str] = AS
     return code, json.loads(said.out) if said.out.startswith("{") else said.out + said.err
 
 
-async def spoil_a_win(cluster: Cluster) -> None:
-    """Let one pane tell of one deal more, as a bug or a hand might."""
-    won = BY_NAME["won"].number
+async def spoil_a_call(cluster: Cluster) -> None:
+    """Let one pane tell of one call more, as a bug or a hand might."""
+    done = BY_NAME["calls_done"].number
     store = cluster.store()
     async with Redis.from_url(cluster.redis_url) as redis:
         for slot in range(SLOTS):
             for name, value in (await store.read_board(slot)).fields.items():
-                if layout.is_pane(name) and won in (pane := layout.unpack_pane(value)):
-                    wrong = layout.pack_pane({**pane, won: pane[won] + 1})
+                if layout.is_pane(name) and done in (pane := layout.unpack_pane(value)):
+                    wrong = layout.pack_pane({**pane, done: pane[done] + 1})
                     key = f"{{{cluster.name}:{slot}}}:g0:board"
                     await redis.execute_command("HSET", key, name, wrong)  # type: ignore[no-untyped-call]
                     await store.close()
                     return
-    raise AssertionError("nobody won anything")
+    raise AssertionError("nobody called anybody")
 
 
 async def test_a_running_floor_is_the_same_also_while_events_come_in(
@@ -77,15 +77,15 @@ async def test_a_spoilt_pane_is_found_and_named(here: Cluster, capsys: pytest.Ca
     await here.produce(floor_history(32, 400))
     await here.committed()
     await worker.stop()
-    await spoil_a_win(here)
-    code, found = await verified(capsys, (*OF_WINS, "--json"))
+    await spoil_a_call(here)
+    code, found = await verified(capsys, (*OF_CALLS, "--json"))
     assert (code, found["verdict"]) == (1, "different")
     (now,) = [each for each in found["differences"] if not each["previous"]]
-    assert (now["kpi"], now["level"], now["key"], now["window"]) == ("deals_won", "floor", {}, "90d")
+    assert (now["kpi"], now["level"], now["key"], now["window"]) == ("calls", "floor", {}, "90d")
     assert now["value"] == now["recomputed"] + 1
-    code, said = await verified(capsys, OF_WINS)
+    code, said = await verified(capsys, OF_CALLS)
     assert code == 1
-    assert "snapshot --explain --kpi deals_won --level floor --window 90d" in said
+    assert "snapshot --explain --kpi calls --level floor --window 90d" in said
 
 
 async def test_where_nothing_can_be_told_the_exit_code_says_so(
