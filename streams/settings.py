@@ -172,7 +172,7 @@ class WorkerSettings(_Section):
         description="the worker's own /metrics and /-/ready; 0 picks a free port",
     )
     commit_interval_ms: int = Field(
-        default=200, ge=10, le=10_000, description="state reaches Redis this often"
+        default=100, ge=10, le=10_000, description="state reaches Redis this often"
     )
     retention_days: int = Field(
         default=800, ge=1, le=36_500, description="events older than this are refused as too_old"
