@@ -14,7 +14,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from metrics.calendar import Calendar
 from metrics.measures import MEASURES, Unit
+from metrics.panes import Cell
 from streams import layout
 from streams.admin import describe_topics, ensure_topics
 from streams.embedded import embedded_kafka
+from streams.fact_contributions import contribute_fact
+from streams.layout import PaneValues
 from streams.settings import Settings, load_settings
 from streams.stores.redis import RedisStore
 from streams.topics import DEAD_LETTERS, SOURCES, TOLD
+from tests.folding import Checkpoint
 from tests.histories import Event, delivery
 
 ROOT = Path(__file__).parent.parent.parent
@@ -250,7 +255,7 @@ class Cluster:
         return found
 
     async def totals(self) -> Counter[str]:
-        """Return each measure summed over all panes of all slots, and the counters of records.
+        """Return each measure summed over all that is contributed in all slots, and the counters of records.
 
         Money of other currencies than the floor's is left out, as the oracle does.
         """
@@ -259,22 +264,16 @@ class Cluster:
         totals: Counter[str] = Counter()
         try:
             for slot in range(SLOTS):
-                fields = (await store.read_board(slot)).fields
-                foreign = {
-                    layout.cell_number(name)
-                    for name, value in fields.items()
-                    if layout.is_cell(name) and layout.unpack_cell(value).currency not in ("", "USD")
-                }
-                for name, value in fields.items():
-                    if layout.is_pane(name):
-                        is_foreign = layout.pane_key(name).cell in foreign
-                        for key, amount in layout.unpack_pane(value).items():
-                            if is_foreign and key in MONEY:
-                                continue
+                checkpoint = Checkpoint()
+                checkpoint.board = (await store.read_board(slot)).fields
+                for cell, values in contributed(checkpoint):
+                    for key, amount in values.items():
+                        if cell.currency in ("", "USD") or key not in MONEY:
                             totals[names.get(key, "histogram")] += amount
-                    elif name == layout.FACTS_FIELD:
-                        for group, counts in layout.unpack_facts(value).counters.items():
-                            totals[f"records {group}"] += sum(counts.values())
+                if layout.FACTS_FIELD in checkpoint.board:
+                    counters = layout.unpack_facts(checkpoint.board[layout.FACTS_FIELD]).counters
+                    for group, counts in counters.items():
+                        totals[f"records {group}"] += sum(counts.values())
         finally:
             await store.close()
         return totals
@@ -369,3 +368,12 @@ async def running(directory: Path, redis_port: int, *, own_redis: bool = False) 
                 if worker.process.returncode is None:
                     worker.process.kill()
                     await worker.process.wait()
+
+
+def contributed(checkpoint: Checkpoint) -> Iterator[tuple[Cell, PaneValues]]:
+    """Return by cell what panes hold, and what facts add to them."""
+    for (cell, _, _), values in checkpoint.panes().items():
+        yield cell, values
+    for fact in checkpoint.facts().values():
+        for cell, _, values in contribute_fact(fact, Calendar("UTC")):
+            yield cell, values
