@@ -145,6 +145,11 @@ def test_what_takes_back_is_set_against_its_own_row() -> None:
     assert rows_of(back) == [(50_000, 1), (60_000, -1), (60_000, 1), (120_000, 2)]
 
 
+def test_rows_of_which_some_take_back_stay_one_by_one() -> None:
+    rows = [(50_000, 2), (60_000, -2), (70_000, 1)]
+    assert rows_of(Thinner().of(log_of(*rows), EDGES, NO_CUTS)) == rows
+
+
 def test_a_cut_parts_rows_as_an_edge_does() -> None:
     log = log_of((50_000, 1), (60_000, 2))
     assert rows_of(Thinner().of(log, EDGES, np.array([55_000]))) == [(50_000, 1), (60_000, 2)]
