@@ -105,15 +105,10 @@ def _move(
 ) -> None:
     """Take back what an entity contributed by itself, and add what it contributes now."""
     told, tells = contribute_fact(before, calendar), contribute_fact(after, calendar)
-    for contribution in tells:
-        if contribution not in told:
-            cell, time_ms, values = contribution
-            number = number_of(cell)
-            for key, value in values.items():
-                rows.tell(time_ms, number, key, value)
-    for contribution in told:
-        if contribution not in tells:
-            cell, time_ms, values = contribution
-            number = number_of(cell)
-            for key, value in values.items():
-                rows.tell(time_ms, number, key, -value)
+    for some, others, sign in ((tells, told, 1), (told, tells, -1)):
+        for contribution in some:
+            if contribution not in others:
+                cell, time_ms, values = contribution
+                number = number_of(cell)
+                for key, value in values.items():
+                    rows.tell(time_ms, number, key, sign * value)
