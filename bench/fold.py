@@ -174,7 +174,7 @@ async def ours(settings: Settings, events: int) -> Seconds:
     def extend(app: SalesfloorApp) -> None:
         keeper = app.keeper
 
-        def begin(_topic: str, _records: object) -> None:
+        def begin(_place: TopicPartition, _records: object) -> None:
             begun.append(Stopwatch())
             keeper.hooks.clear()
 

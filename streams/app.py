@@ -71,7 +71,7 @@ class SalesfloorApp(faust.App):
     failure: Exception | None = None
 
     def on_batch(self, hook: BatchHook) -> BatchHook:
-        """Register a function that sees each topic's records right after they were folded, exactly once.
+        """Register a function that sees each partition's records right after they were folded, exactly once.
 
         It may read and write `app.Table`s: their rows are committed together with the records' offsets.
         """

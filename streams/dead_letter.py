@@ -40,8 +40,8 @@ def to_record(letter: DeadLetter) -> DeadLetterRecord:
     origin = {
         "reason": rejected.reason.value,
         "detail": rejected.detail,
-        "topic": record.topic,
-        "partition": str(record.partition),
+        "topic": letter.topic,
+        "partition": str(letter.partition),
         "offset": str(record.offset),
     }
     ours = [(HEADER_PREFIX + name, text.encode("utf-8", "replace")) for name, text in origin.items()]

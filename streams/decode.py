@@ -8,17 +8,24 @@ in `ce_` headers, the value is the data).
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
 from streams.events import Decoded, EntityKind, Event, Ignored, Reason, Rejected
 from streams.wire import TYPES
-from streams.wire_form import EARLIEST_BUSINESS_TIME_MS, EventType, Refused, ms_of, without_leap_second
+from streams.wire_form import (
+    EARLIEST_BUSINESS_TIME_MS,
+    EventType,
+    Refused,
+    WireForm,
+    ms_of,
+    without_leap_second,
+)
 
 RECORD_BYTES_MAX = 1 << 20
 ID_BYTES_MAX = 256
@@ -48,6 +55,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 _SURELY_SHORT: Final = ID_BYTES_MAX // 4
+_ShortId = Annotated[str, Meta(min_length=1, max_length=_SURELY_SHORT)]
 _LEAP_SECOND = re.compile(rb'("time"\s*:\s*"[^"]{0,20}:\d\d):60(?:\.\d+)?')
 
 
@@ -75,29 +83,43 @@ def _decoder_of(kind: EntityKind) -> Decoder:
     if len(forms) > 1:
         return patiently
     (form,) = forms.values()
-    usual = msgspec.defstruct(
-        f"Usual{form.data.__name__}", [("data", form.strict.type)], bases=(_Envelope,), gc=False
-    )
-    read: Callable[[bytes], Any] = msgspec.json.Decoder(usual).decode
-    changes_of = form.changes
-    action_of = {name: each.action for name, each in types.items()}.get
+    read: Callable[[bytes], Any] = msgspec.json.Decoder(_usual_of(form, types)).decode
+    read_data = form.read
+    action_of = {name: each.action for name, each in types.items()}
 
     def decode_usual(value: bytes | None, headers: Headers) -> Decoded:
         if headers or not value or len(value) > RECORD_BYTES_MAX:
             return patiently(value, headers)
         try:
             envelope = read(value)
-            action, event_id = action_of(envelope.type), envelope.id
-            if action is not None and envelope.specversion == "1.0" and 0 < len(event_id) <= _SURELY_SHORT:
-                time_ms = ms_of(envelope.time)
-                entity_id, changes = changes_of(envelope.data, action, time_ms)
-                if 0 < len(entity_id) <= _SURELY_SHORT and time_ms >= EARLIEST_BUSINESS_TIME_MS:
-                    return Event(kind, entity_id, time_ms, event_id, changes)
+            time_ms = ms_of(envelope.time)
+            entity_id, changes, latest_ms = read_data(envelope.data, action_of[envelope.type], time_ms)
+            if time_ms >= EARLIEST_BUSINESS_TIME_MS:
+                return Event(kind, entity_id, time_ms, envelope.id, changes, latest_ms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused):
             pass  # a closer look says what is wrong with it
         return patiently(value, headers)
 
     return decode_usual
+
+
+def _usual_of(form: WireForm, types: Iterable[str]) -> type[Struct]:
+    """Return the plainest form of an event, all of which msgspec checks while it reads."""
+    data = msgspec.defstruct(
+        f"Usual{form.data.__name__}",
+        [(form.id_field, _ShortId)],
+        bases=(form.strict.type,),
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+    fields: list[tuple[str, Any]] = [
+        ("specversion", Literal["1.0"]),
+        ("id", _ShortId),
+        ("type", Literal[tuple(types)]),
+        ("data", data),
+    ]
+    return msgspec.defstruct("UsualEvent", fields, bases=(_Envelope,), kw_only=True, gc=False)
 
 
 DECODERS: Final = {kind: _decoder_of(kind) for kind in EntityKind}
@@ -190,7 +212,7 @@ def _event(envelope: _Envelope, known: EventType) -> Event:
         raise Refused(Reason.NOT_CLOUDEVENT, "$.data is missing")
     time_ms = ms_of(envelope.time)
     try:
-        entity_id, changes, unknown = known.form.decode(raw, known.action, time_ms)
+        (entity_id, changes, latest_ms), unknown = known.form.decode(raw, known.action, time_ms)
     except msgspec.ValidationError as error:
         raise Refused(*_reason_of(error, within="$.data")) from None
     if time_ms < EARLIEST_BUSINESS_TIME_MS:
@@ -198,7 +220,7 @@ def _event(envelope: _Envelope, known: EventType) -> Event:
     if not entity_id:
         raise Refused(Reason.MISSING_ID, f"$.data.{known.form.id_field} is missing or empty")
     _check_id(entity_id, f"$.data.{known.form.id_field}")
-    return Event(known.kind, entity_id, time_ms, envelope.id, changes, unknown)
+    return Event(known.kind, entity_id, time_ms, envelope.id, changes, latest_ms, unknown)
 
 
 def _check_id(text: str, path: str) -> None:

@@ -162,7 +162,8 @@ Changes = (
 class Event(Struct, frozen=True, gc=False):
     """One decoded CRM event.
 
-    `(time_ms, event_id)` is its stamp: per field the greatest stamp wins.
+    `(time_ms, event_id)` is its stamp: per field the greatest stamp wins. `latest_ms` is the latest of its
+    own time and the business times in it that must not lie ahead.
     `unknown_fields` counts data fields the contract does not know; they are kept out of the numbers.
     """
 
@@ -171,6 +172,7 @@ class Event(Struct, frozen=True, gc=False):
     time_ms: int
     event_id: str
     changes: Changes
+    latest_ms: int
     unknown_fields: int = 0
 
 

@@ -24,8 +24,9 @@ from streams.table import Record, SlotTable
 
 log = logging.getLogger(__name__)
 
-BatchHook = Callable[[str, Sequence[Record]], None]
-"""Called with a topic and the records just folded, in the same step; a Faust table written in it is exact."""
+BatchHook = Callable[[TopicPartition, Sequence[Record]], None]
+"""Called with a partition and its records just folded, in the same step; a Faust table written in it is
+exact."""
 
 LOAD_SECONDS = 20.0
 """One attempt to claim and load. Well under Faust's `broker_request_timeout` (90 s), past which Faust gives
@@ -115,7 +116,7 @@ class Keeper:
             self.folding = slot
             try:
                 for hook in self.hooks:
-                    hook(topic, fresh)
+                    hook(TopicPartition(topic, slot.number), fresh)
             finally:
                 self.folding = None
         if table.dirty_keys > DIRTY_KEYS_MAX:

@@ -12,7 +12,7 @@ from metrics.panes import Resolution
 from streams import layout
 from streams.commit_draft import CommitDraft
 from streams.contribute import IN_PANES, contribute
-from streams.decode import DECODERS, Headers, check_times
+from streams.decode import DECODERS, FUTURE_MAX_MS, Headers, check_times
 from streams.entities import ActivityState, State
 from streams.entity_store import EntityStore
 from streams.events import ActivityChanges, EntityKind, Event, Ignored, Reason, Rejected
@@ -40,12 +40,9 @@ _PANES_OF_ENTITY = 2
 
 
 class Record(Protocol):
-    """What the fold needs of a consumed record; aiokafka's `ConsumerRecord` is one."""
+    """What the fold needs of a consumed record; aiokafka's `ConsumerRecord` is one, and what its C code reads
+    (streams.plain_records)."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
     @property
     def offset(self) -> int: ...
     @property
@@ -58,6 +55,8 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
+    topic: str
+    partition: int
     record: Record
     rejected: Rejected
 
@@ -113,49 +112,48 @@ class SlotTable:
     def fold(self, topic: str, records: Sequence[Record], *, now_ms: int) -> list[DeadLetter]:
         """Fold a contiguous batch whose first offset is at most `next_offset`; skip what was seen."""
         dead: list[DeadLetter] = []
-        kind = KIND_OF_TOPIC[topic]
-        fold = self._entities[kind].fold
-        next_offset = before = self.next_offset[topic]
+        kind, before = KIND_OF_TOPIC[topic], self.next_offset[topic]
+        fresh = records
+        if records and records[0].offset < before:
+            fresh = [record for record in records if record.offset >= before]
         newest_ms = self.facts.newest_ms.get(topic, _BEGINNING_OF_TIME_MS)
         by_event_time = self._rules.clock == "event"
         oldest_ms = (newest_ms if by_event_time else now_ms) - self._rules.retention_ms
-        accepted = unchanged = 0
-        decode = DECODERS[kind]
-        for record in records:
-            offset = record.offset
-            if offset < next_offset:
-                continue
-            next_offset = offset + 1
+        latest_ms = now_ms + FUTURE_MAX_MS
+        ignored = unchanged = 0
+        decode, fold = DECODERS[kind], self._entities[kind].fold
+        is_activity = kind is EntityKind.ACTIVITY  # looking a member up takes its time
+        for record in fresh:
             decoded = decode(record.value, record.headers)
             if type(decoded) is Event:
                 if decoded.unknown_fields:
                     self._count("ignored", _UNKNOWN_FIELD, decoded.unknown_fields)
-                refused = check_times(decoded, now_ms=now_ms, oldest_ms=oldest_ms)
-                if refused is None and kind is EntityKind.ACTIVITY:
+                refused = None
+                if decoded.time_ms < oldest_ms or decoded.latest_ms > latest_ms:
+                    refused = check_times(decoded, now_ms=now_ms, oldest_ms=oldest_ms)
+                if is_activity and refused is None:
                     refused = self._refuse_activity(decoded, newest_ms - self._rules.activity_horizon_ms)
                 if refused is None:
                     if decoded.time_ms > newest_ms:
                         newest_ms = self.facts.newest_ms[topic] = decoded.time_ms
                         if by_event_time:
                             oldest_ms = newest_ms - self._rules.retention_ms
-                    accepted += 1
                     if not fold(decoded):
                         unchanged += 1
                     continue
                 decoded = refused
             if type(decoded) is Ignored:
-                self._count("ignored", _UNKNOWN_TYPE)
+                ignored += 1
                 continue
             assert type(decoded) is Rejected
             self._count("rejected", decoded.reason)
-            dead.append(DeadLetter(record, decoded))
-        if next_offset != before:
-            self.next_offset[topic] = next_offset
+            dead.append(DeadLetter(topic, self.slot, record, decoded))
+        if fresh:
+            next_offset = self.next_offset[topic] = fresh[-1].offset + 1
             self._facts_dirty = True
-            seen = 0 if records[0].offset >= before else sum(record.offset < before for record in records)
-            fresh = len(records) - seen
-            self._count("gaps", topic, next_offset - before - fresh)
-            self._count("accepted", topic, accepted)
+            self._count("gaps", topic, next_offset - before - len(fresh))
+            self._count("ignored", _UNKNOWN_TYPE, ignored)
+            self._count("accepted", topic, len(fresh) - ignored - len(dead))
             self._count("unchanged", topic, unchanged)
         self._clock_ms = self._horizon_clock_ms(topic, now_ms)
         return dead

@@ -24,6 +24,7 @@ from mode import Service
 from mode.threads import WorkerThread
 
 from streams.logs import FAUST_LOGGER, fields
+from streams.plain_records import leave_plain
 from streams.topic_ids import topic_ids
 from streams.topics import SOURCES
 
@@ -77,6 +78,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
         # Faust asks for it in its own transactions only; an event that its producer took back never was.
         consumer._isolation_level = "read_committed"
+        leave_plain(consumer)
         # Faust's own limit outlasts a whole takeover. A line that has gone silent is to be noticed sooner;
         # brokers hold no request for longer than a join, which is as long as the session.
         session_ms = 1000 * self.app.conf.broker_session_timeout
@@ -156,8 +158,8 @@ class BatchConsumer(driver.Consumer):
     def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
         last = batch[-1]
         return ConsumerMessage(
-            last.topic,
-            last.partition,
+            tp.topic,
+            tp.partition,
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,

@@ -12,7 +12,6 @@ from streams.events import (
     AccountChanges,
     ActivityChanges,
     ActivityKind,
-    Changes,
     DealChanges,
     DealStatus,
     EntityKind,
@@ -32,12 +31,14 @@ from streams.wire_form import (
     OptProducts,
     OptText,
     OptTime,
+    Read,
     Refused,
     amount_of,
     business_ms,
     currency_of,
     day_of,
     form_of,
+    latest_of,
     life,
     merged_of,
     products_of,
@@ -135,7 +136,7 @@ class SpendData(Struct, gc=False, rename={"from_on": "from", "to_on": "to"}):
 # times as much. The order is the fields' in streams.events; a field that is absent is not looked at.
 
 
-def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _deal(data: DealData, action: str, time_ms: int) -> Read:
     status = data.status
     closed_at_ms = UNSET if data.closed_at is UNSET else business_ms(data.closed_at, "closed_at")
     created_at_ms = UNSET if data.created_at is UNSET else business_ms(data.created_at, "created_at")
@@ -155,7 +156,7 @@ def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
         deleted, merged_into = life(action, data.deal_id, merged_into)
     amount = amount_of(data.amount, data.currency, "amount")
     currency = currency_of(data.currency)
-    return data.deal_id, DealChanges(
+    changes = DealChanges(
         status,
         data.stage,
         data.pipeline,
@@ -176,14 +177,17 @@ def _deal(data: DealData, action: str, time_ms: int) -> tuple[str, Changes]:
         merged_into,
         deleted,
     )
+    if data.closed_at is UNSET and data.created_at is UNSET:
+        return data.deal_id, changes, time_ms
+    return data.deal_id, changes, latest_of(time_ms, created_at_ms, closed_at_ms)
 
 
-def _lead(data: LeadData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _lead(data: LeadData, action: str, time_ms: int) -> Read:
     created_at_ms = business_ms(data.created_at, "created_at")
     if action == "created" and created_at_ms is UNSET:
         created_at_ms = time_ms
     deleted, merged_into = life(action, data.lead_id, merged_of(data.merged_into))
-    return data.lead_id, LeadChanges(
+    changes = LeadChanges(
         data.rep_id,
         data.team_id,
         data.source,
@@ -197,14 +201,15 @@ def _lead(data: LeadData, action: str, time_ms: int) -> tuple[str, Changes]:
         merged_into,
         deleted,
     )
+    return data.lead_id, changes, latest_of(time_ms, created_at_ms)
 
 
-def _activity(data: ActivityData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _activity(data: ActivityData, action: str, time_ms: int) -> Read:
     completed_at_ms = business_ms(data.completed_at, "completed_at")
     if action == "completed" and completed_at_ms is UNSET:
         completed_at_ms = time_ms
     deleted, _ = life(action, data.activity_id, UNSET)
-    return data.activity_id, ActivityChanges(
+    changes = ActivityChanges(
         data.kind,
         data.rep_id,
         data.team_id,
@@ -220,38 +225,41 @@ def _activity(data: ActivityData, action: str, time_ms: int) -> tuple[str, Chang
         time_ms if action == "scheduled" else UNSET,
         deleted,
     )
+    return data.activity_id, changes, latest_of(time_ms, completed_at_ms)
 
 
-def _account(data: AccountData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _account(data: AccountData, action: str, time_ms: int) -> Read:
     churned_at_ms = business_ms(data.churned_at, "churned_at")
     if action == "churned" and churned_at_ms is UNSET:
         churned_at_ms = time_ms
     elif action == "reactivated" and churned_at_ms is UNSET:
         churned_at_ms = None
     deleted, merged_into = life(action, data.account_id, merged_of(data.merged_into))
-    return data.account_id, AccountChanges(
+    active_from_ms = business_ms(data.active_from, "active_from")
+    changes = AccountChanges(
         data.rep_id,
         data.team_id,
         data.region,
-        business_ms(data.active_from, "active_from"),
+        active_from_ms,
         churned_at_ms,
         products_of(data.products),
         merged_into,
         deleted,
     )
+    return data.account_id, changes, latest_of(time_ms, active_from_ms, churned_at_ms)
 
 
 _SCALE_OF_KIND: Final = {"csat": "1-5", "nps": "0-10", "enps": "0-10", "pulse": "1-5"}
 
 
-def _feedback(data: FeedbackData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _feedback(data: FeedbackData, action: str, time_ms: int) -> Read:
     scale = data.scale if isinstance(data.scale, str) else _SCALE_OF_KIND.get(str(data.kind))
     if isinstance(data.score, float) and scale is not None:
         low, high = (int(end) for end in scale.split("-"))
         if not low <= data.score <= high:
             raise Refused(Reason.WRONG_TYPE, f"$.data.score is outside its scale {scale}")
     deleted, _ = life(action, data.feedback_id, UNSET)
-    return data.feedback_id, FeedbackChanges(
+    changes = FeedbackChanges(
         data.kind,
         data.score,
         data.scale,
@@ -262,16 +270,17 @@ def _feedback(data: FeedbackData, action: str, time_ms: int) -> tuple[str, Chang
         time_ms if action == "received" else UNSET,
         deleted,
     )
+    return data.feedback_id, changes, time_ms
 
 
-def _spend(data: SpendData, action: str, time_ms: int) -> tuple[str, Changes]:
+def _spend(data: SpendData, action: str, time_ms: int) -> Read:
     from_on, to_on = day_of(data.from_on, "from"), day_of(data.to_on, "to")
     if isinstance(from_on, date) and isinstance(to_on, date):
         days = (to_on - from_on).days
         if not 0 < days <= SPEND_DAYS_MAX:
             raise Refused(Reason.BAD_TIME, f"$.data.to is not 1 to {SPEND_DAYS_MAX} days after $.data.from")
     deleted, _ = life(action, data.spend_id, UNSET)
-    return data.spend_id, SpendChanges(
+    changes = SpendChanges(
         amount_of(data.amount, data.currency, "amount"),
         currency_of(data.currency),
         data.category,
@@ -284,6 +293,7 @@ def _spend(data: SpendData, action: str, time_ms: int) -> tuple[str, Changes]:
         time_ms if action == "recorded" else UNSET,
         deleted,
     )
+    return data.spend_id, changes, time_ms
 
 
 _DEAL = form_of(DealData, "deal_id", _deal)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from aiokafka.structs import TopicPartition
 
 from streams.app import SalesfloorApp, WorkerFailed, run_worker
 from streams.logs import configure_logging
@@ -21,7 +22,7 @@ def count_wins(app: SalesfloorApp) -> None:
     wins: Any = app.Table("wins", default=int)
 
     @app.on_batch
-    def count(topic: str, records: Any) -> None:
+    def count(_place: TopicPartition, records: Any) -> None:
         for record in records:
             event = msgspec.json.decode(record.value)
             if event["type"] == "sales.deal.won":
@@ -30,7 +31,7 @@ def count_wins(app: SalesfloorApp) -> None:
 
 def stumble(app: SalesfloorApp) -> None:
     @app.on_batch
-    def count(_topic: str, records: Any) -> None:
+    def count(_place: TopicPartition, records: Any) -> None:
         raise ValueError(f"cannot count {records[-1].value!r}")
 
 

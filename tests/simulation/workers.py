@@ -156,7 +156,7 @@ class Letters:
         letters = list(letters)
         await self._outside.step("letters")
         for letter in letters:
-            self._sent.add((letter.record.topic, letter.record.partition, letter.record.offset))
+            self._sent.add((letter.topic, letter.partition, letter.record.offset))
         await self._outside.step("letters sent")
 
 

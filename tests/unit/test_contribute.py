@@ -44,7 +44,7 @@ def values_of(kind: EntityKind, *writes: tuple[int, Changes]) -> dict[tuple[str,
     """Fold writes at given times into {(measure, time): value}, histograms as their bucket count."""
     state = None
     for time_ms, changes in writes:
-        state = merge(state, Event(kind, "X", time_ms, f"e{time_ms}", changes))
+        state = merge(state, Event(kind, "X", time_ms, f"e{time_ms}", changes, time_ms))
     assert state is not None
     totals: dict[tuple[str, int], int] = {}
     for _, time_ms, values in contribute(state, rules()):
@@ -133,7 +133,7 @@ def test_a_deal_without_a_probability_of_its_own_is_left_to_its_stage() -> None:
 
 def test_cycle_bucket_answers_within_half_a_percent() -> None:
     won = DealChanges(status="won", created_at_ms=0, closed_at_ms=37 * DAY_MS)
-    state = merge(None, Event(EntityKind.DEAL, "X", 1, "e", won))
+    state = merge(None, Event(EntityKind.DEAL, "X", 1, "e", won, 1))
     keys = [key for _, _, values in contribute(state, rules()) for key in values]
     (bucket,) = [split_histogram_key(key)[1] for key in keys if 1024 <= key < HINDSIGHT_KEY_MIN]
     assert abs(bucket_value(bucket) / (37 * DAY_MS) - 1) <= 0.005
@@ -261,7 +261,7 @@ def test_an_answer_counts_by_its_kind_and_scale(
 def keys_at(time_ms: int, kind: EntityKind, *writes: tuple[int, Changes]) -> set[int]:
     state = None
     for written_ms, changes in writes:
-        state = merge(state, Event(kind, "X", written_ms, f"e{written_ms}", changes))
+        state = merge(state, Event(kind, "X", written_ms, f"e{written_ms}", changes, written_ms))
     assert state is not None
     return {key for _, at_ms, values in contribute(state, rules()) if at_ms == time_ms for key in values}
 

@@ -7,7 +7,7 @@ from tests.folding import LogRecord
 
 
 def letter(record: LogRecord) -> DeadLetter:
-    return DeadLetter(record, Rejected(Reason.WRONG_TYPE, "data.amount"))
+    return DeadLetter(record.topic, record.partition, record, Rejected(Reason.WRONG_TYPE, "data.amount"))
 
 
 def test_original_bytes_and_headers_are_kept_beside_reason_and_origin() -> None:

@@ -22,6 +22,7 @@ from streams.events import (
     Reason,
     Rejected,
 )
+from streams.rfc3339 import rfc3339
 from streams.wire import TYPES
 from streams.wire_form import AMOUNT_MINOR_MAX
 
@@ -272,16 +273,33 @@ def test_refusal_never_repeats_the_value() -> None:
     [(-800 * DAY_MS - 1, Reason.TOO_OLD), (-800 * DAY_MS, None), (DAY_MS, None), (DAY_MS + 1, Reason.FUTURE)],
 )
 def test_event_time_is_held_to_the_horizons(offset_ms: int, reason: Reason | None) -> None:
-    event = Event(EntityKind.DEAL, "D", NOON_MS + offset_ms, "e", DealChanges())
+    event = Event(EntityKind.DEAL, "D", NOON_MS + offset_ms, "e", DealChanges(), NOON_MS + offset_ms)
     refused = check_times(event, now_ms=NOON_MS, oldest_ms=NOON_MS - 800 * DAY_MS)
     assert (refused.reason if refused else None) is reason
 
 
 def test_closing_time_far_ahead_is_refused() -> None:
-    event = Event(EntityKind.DEAL, "D", NOON_MS, "e", DealChanges(closed_at_ms=NOON_MS + DAY_MS + 1))
+    closed_at_ms = NOON_MS + DAY_MS + 1
+    event = Event(EntityKind.DEAL, "D", NOON_MS, "e", DealChanges(closed_at_ms=closed_at_ms), closed_at_ms)
     refused = check_times(event, now_ms=NOON_MS, oldest_ms=0)
     assert refused is not None
     assert refused.reason is Reason.FUTURE
+
+
+def test_the_latest_time_of_an_event_is_that_of_every_field_that_must_not_lie_ahead() -> None:
+    """Folding asks `check_times` of no event whose latest time is near: it must have answered the same."""
+    ahead_ms, asked = NOON_MS + 10 * DAY_MS, 0
+    for name, each in TYPES.items():
+        for field in sorted(each.form.times):
+            data = {each.form.id_field: "X", field: rfc3339(ahead_ms)}
+            if each.action == "merged":
+                data["merged_into"] = "Y"
+            event = decode_json(cloudevent(type=name, data=data), kind=each.kind)
+            assert isinstance(event, Event)
+            refused = check_times(event, now_ms=NOON_MS, oldest_ms=0)
+            assert event.latest_ms == (NOON_MS if refused is None else ahead_ms), (name, field)
+            asked += refused is not None
+    assert asked >= 20
 
 
 json_values = st.recursive(

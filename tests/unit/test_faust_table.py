@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from streams.app import SalesfloorApp, create_app
 from streams.faust_table import TableWriteError
@@ -24,9 +25,9 @@ def counting(app: SalesfloorApp) -> Any:
     seen: Any = app.Table("seen", default=int)
 
     @app.on_batch
-    def count(_topic: str, records: Sequence[Record]) -> None:
+    def count(place: TopicPartition, records: Sequence[Record]) -> None:
         seen["records"] += len(records)
-        seen[str(records[0].partition)] = 1
+        seen[str(place.partition)] = 1
 
     return seen
 
@@ -63,7 +64,7 @@ async def test_rows_can_be_deleted_and_have_a_default(app: SalesfloorApp) -> Non
     found = []
 
     @app.on_batch
-    def hook(_topic: str, _records: Sequence[Record]) -> None:
+    def hook(_place: TopicPartition, _records: Sequence[Record]) -> None:
         seen["a"] = 1
         del seen["a"]
         found.append((seen["a"], "a" in seen, len(seen)))

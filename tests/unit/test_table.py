@@ -136,6 +136,21 @@ def test_a_bad_record_is_a_dead_letter_and_the_rest_is_folded() -> None:
     assert table.facts.counters["rejected"] == {"malformed": 1}
 
 
+@pytest.mark.parametrize(
+    ("time", "more", "reason"),
+    [
+        ("12-20T10:00:00", {}, Reason.FUTURE),
+        ("11-20T10:00:00", {"closed_at": "2026-12-20T10:00:00Z"}, Reason.FUTURE),
+        ("11-20T10:00:00", {"created_at": "2020-01-01T00:00:00Z"}, None),
+    ],
+)
+def test_an_event_whose_times_lie_outside_what_is_kept_is_a_dead_letter(
+    time: str, more: dict[str, object], reason: Reason | None
+) -> None:
+    dead = new_table().fold(DEALS, [record(0, "sales.deal.won", time, deal_id="D-1", **more)], now_ms=NOW_MS)
+    assert [each.rejected.reason for each in dead] == ([] if reason is None else [reason])
+
+
 def test_a_commit_in_flight_stays_the_same_while_more_is_folded() -> None:
     table = new_table()
     table.fold(DEALS, [WON_DEAL], now_ms=NOW_MS)
