@@ -29,7 +29,7 @@ from streams.table import DeadLetter
 
 log = logging.getLogger(__name__)
 
-CATCH_UP_SECONDS = 1.0
+CATCH_UP_SECONDS = 2.0
 """Longest time between commits while a backlog is worked off."""
 RETRY_SECONDS = 0.2
 RETRY_MAX_SECONDS = 2.0

@@ -32,8 +32,10 @@ from streams.events import (
     SpendChanges,
 )
 
-Stamp = tuple[int, str]
-"""(event time in ms, event id): totally ordered."""
+
+class Stamp(Struct, array_like=True, frozen=True, order=True, gc=False):
+    time_ms: int
+    event_id: str
 
 _NEVER = 255  # no stamp: the field was never written
 
@@ -41,22 +43,25 @@ STAGE_WRITES_MAX: Final = 100
 """The newest of any set are the newest of its union with another, so a cut set still merges in any order."""
 
 
-StageWrite = tuple[int, str, str]
+class StageWrite(Struct, array_like=True, frozen=True, order=True, gc=False):
+    time_ms: int
+    event_id: str
+    stage: str
 """One event's word on a deal's stage: its time in ms, its id, the stage or "" where it was cleared."""
 
 
 class EntityState(Struct, array_like=True, kw_only=True, gc=False):
     """What every kind of entity keeps beside its fields.
 
-    `stamps` holds the distinct stamps in use, `stamp_of` one index into it per field (255: never
-    written). Most entities have few events, so this costs a tenth of one stamp per field.
+    `stamps` holds the distinct stamps in use in their order, `stamp_of` one index into it per field (255:
+    never written). Most entities have few events, so this costs a tenth of one stamp per field.
     """
 
     first_seen_ms: int
     """Smallest event time seen: when an entity without a creation time began."""
     last_seen_ms: int
     stamps: list[Stamp]
-    stamp_of: bytes
+    stamp_of: bytearray
     deleted: bool | None = None
     rep_id: str | None = None
     team_id: str | None = None
@@ -79,7 +84,7 @@ class DealState(EntityState, array_like=True, kw_only=True, gc=False):
     closed_at_ms: int | None = None
     expected_close_on: date | None = None
     merged_into: str | None = None
-    stage_writes: tuple[StageWrite, ...] = ()
+    stage_writes: list[StageWrite] = []
     """Every write of the stage, oldest first; the newest `STAGE_WRITES_MAX` of them."""
 
 
@@ -165,21 +170,20 @@ NOTHING_NEW, KEPT, COUNTS = 0, 1, 3
 """What a merge did: nothing; what is to be kept changed; what the entity contributes may have changed too."""
 
 _UNWRITTEN: Final = {kind: bytes([_NEVER]) * len(fields) for kind, fields in FIELDS.items()}
-# By number of the stamp a field holds: whether an event's write is older, newer or as old.
-_LOSES, _WINS, _TIES = 0, 1, 2
-_WINS_OVER_ALL: Final = bytes([_WINS]) * 256
+# By the place of a new stamp among those held: what the indexes of those behind it become.
+_MAKE_ROOM: Final = tuple(
+    bytes((*range(place), *range(place + 1, _NEVER), _NEVER, _NEVER)) for place in range(_NEVER)
+)
 
 
 def new_state(event: Event) -> State:
     """Return the state after the first event of an entity."""
-    kind, time_ms = event.kind, event.time_ms
-    stamp_of = bytearray(_UNWRITTEN[kind])
-    state = STATES[kind](first_seen_ms=time_ms, last_seen_ms=time_ms, stamps=[], stamp_of=b"")
+    kind, time_ms, stamp_of = event.kind, event.time_ms, bytearray(_UNWRITTEN[event.kind])
+    state = STATES[kind](first_seen_ms=time_ms, last_seen_ms=time_ms, stamps=[], stamp_of=stamp_of)
     if _WRITE_NEWEST[kind](state, event.changes, stamp_of, 0):
-        state.stamps.append((time_ms, event.event_id))
-    state.stamp_of = bytes(stamp_of)
-    if type(state) is DealState:
-        _remember_stage(state, event)
+        state.stamps.append(Stamp(time_ms, event.event_id))
+        if type(state) is DealState:
+            _append_stage(state, event)
     return state
 
 
@@ -194,69 +198,73 @@ def merge(state: State | None, event: Event) -> State:
 def merge_into(state: State, event: Event) -> int:
     """Change the state to state ⊕ event and say what that did.
 
-    A copy of the state made before stays as it was: what both hold is never changed but replaced, and of
-    `stamps` only the end grows.
+    A copy of the state made before keeps its fields. What says when they were written it shares: it must not
+    be asked for that any more.
     """
     time_ms, stamps = event.time_ms, state.stamps
-    stamp = (time_ms, event.event_id)
-    number, stamp_of = len(stamps), bytearray(state.stamp_of)
-    if time_ms > state.last_seen_ms:  # no stamp held can be newer
-        outcome = _WRITE_NEWEST[event.kind](state, event.changes, stamp_of, number)
-    else:
-        against = bytearray(_WINS_OVER_ALL)
-        for held, other in enumerate(stamps):
-            if other == stamp:
-                against[held], number = _TIES, held
-            elif other > stamp:
-                against[held] = _LOSES
-        outcome = _WRITE[event.kind](state, event.changes, stamp_of, number, against)
+    if time_ms <= state.last_seen_ms:
+        return _merge_late(state, event)
+    outcome = _WRITE_NEWEST[event.kind](state, event.changes, state.stamp_of, len(stamps))
     if outcome:
-        if number == len(stamps):
-            stamps.append(stamp)
-        if len(stamps) > len(stamp_of) // 2:
-            state.stamps, stamp_of = _without_unused(stamps, stamp_of)
-        state.stamp_of = bytes(stamp_of)
-    if time_ms < state.first_seen_ms:
-        state.first_seen_ms = time_ms
-        outcome = COUNTS
-    if type(state) is DealState and _remember_stage(state, event):
-        outcome |= KEPT
-    if outcome and time_ms > state.last_seen_ms:
         state.last_seen_ms = time_ms
+        stamps.append(Stamp(time_ms, event.event_id))
+        if len(stamps) > len(state.stamp_of) // 2:
+            _forget_unused(state)
+        if type(state) is DealState:
+            _append_stage(state, event)
+    return outcome
+
+
+def _merge_late(state: State, event: Event) -> int:
+    """Merge an event that may be older than something held."""
+    stamps, stamp = state.stamps, Stamp(event.time_ms, event.event_id)
+    number = bisect_left(stamps, stamp)
+    is_held = number < len(stamps) and stamps[number] == stamp
+    stamp_of = state.stamp_of if is_held else state.stamp_of.translate(_MAKE_ROOM[number])
+    outcome = _WRITE[event.kind](state, event.changes, stamp_of, number)
+    if outcome and not is_held:
+        stamps.insert(number, stamp)
+        state.stamp_of = stamp_of
+        if len(stamps) > len(stamp_of) // 2:
+            _forget_unused(state)
+    if event.time_ms < state.first_seen_ms:
+        state.first_seen_ms = event.time_ms
+        outcome = COUNTS
+    if type(state) is DealState and _insert_stage(state, event):
+        outcome |= KEPT
     return outcome
 
 
 _SHARED: Final = frozenset(("rep_id", "team_id", "region", "source", "stage", "pipeline", "currency"))
 """Fields whose few values occur in many entities: one string for all saves memory, and time to compare."""
-_WriteNewest = Callable[[State, Changes, bytearray, int], int]
-_Write = Callable[[State, Changes, bytearray, int, bytearray], int]
+_Write = Callable[[State, Changes, bytearray, int], int]
 
 
-def _writer_of(kind: EntityKind, *, newest: bool) -> Callable[..., int]:
-    """Return a function that writes every field which an event wins: for each field of the kind
+def _writer_of(kind: EntityKind, *, newest: bool) -> _Write:
+    """Return a function that writes every field which an event wins, whose stamp has this number among
+    those held: for each field of the kind
 
         value = changes.FIELD
         if value is not UNSET:
-            against_held = against[stamp_of[POSITION]]
-            if against_held == _WINS or (against_held == _TIES and _outranks(value, state.FIELD)):
+            held = stamp_of[POSITION]
+            if held < number or held == _NEVER or (held == number and _outranks(value, state.FIELD)):
                 ... state.FIELD = value ...
 
     An event that is newer than all that is held wins every field, and is not asked what it wins against.
     Most events write few of a kind's twenty fields, and asking for each by a name in a variable is what a
     merge would spend its time on. So the lines are put together here, once, as `dataclasses` does.
     """
-    parameters = "state, changes, stamp_of, number" if newest else "state, changes, stamp_of, number, against"
-    lines = [f"def write({parameters}):", " outcome = NOTHING_NEW"]
+    lines = ["def write(state, changes, stamp_of, number):", " outcome = NOTHING_NEW"]
     for position, name in enumerate(FIELDS[kind]):
         lines += [f" value = changes.{name}", " if value is not UNSET:"]
         indent = "  "
         if not newest:
-            wins = f"against_held == {_WINS} or against_held == {_TIES} and _outranks(value, state.{name})"
-            lines += [f"  against_held = against[stamp_of[{position}]]", f"  if {wins}:"]
+            wins = f"held < number or held == {_NEVER} or held == number and _outranks(value, state.{name})"
+            lines += [f"  held = stamp_of[{position}]", f"  if {wins}:"]
             indent = "   "
         lines += [indent + line for line in _assignment_of(name)]
         lines.append(f"{indent}stamp_of[{position}] = number")
-    made: dict[str, Callable[..., int]] = {}
+    made: dict[str, _Write] = {}
     exec("\n".join([*lines, " return outcome"]), globals(), made)  # noqa: S102  nothing from outside is in it
     return made["write"]
 
@@ -277,24 +285,30 @@ def _assignment_of(name: str) -> list[str]:
     return [f"outcome |= KEPT if value == state.{name} else COUNTS", f"state.{name} = value"]
 
 
-def _remember_stage(state: DealState, event: Event) -> bool:
-    """Keep the event's word on the stage; False when there is none, or nothing new in it."""
-    changes = event.changes
+def _append_stage(state: DealState, event: Event) -> None:
+    """Keep the word on the stage of an event that is newer than all that is held, and is written already."""
+    if event.changes.stage is not UNSET:  # type: ignore[union-attr]  # a deal's changes
+        state.stage_writes.append(StageWrite(event.time_ms, event.event_id, state.stage or ""))
+        if len(state.stage_writes) > STAGE_WRITES_MAX:
+            del state.stage_writes[0]
+
+
+def _insert_stage(state: DealState, event: Event) -> bool:
+    """Keep an event's word on the stage; False when there is none, or nothing new in it."""
+    changes, writes = event.changes, state.stage_writes
     assert type(changes) is DealChanges
     if changes.stage is UNSET:
         return False
-    write, known = (event.time_ms, event.event_id, intern(changes.stage or "")), state.stage_writes
-    if not known:
-        state.stage_writes = (write,)
-        return True
-    place = len(known) if write > known[-1] else bisect_left(known, write)
-    if place < len(known) and known[place] == write:
+    write = StageWrite(event.time_ms, event.event_id, intern(changes.stage or ""))
+    place = bisect_left(writes, write)
+    if place < len(writes) and writes[place] == write:
         return False
-    if len(known) == STAGE_WRITES_MAX:
+    if len(writes) == STAGE_WRITES_MAX:
         if place == 0:
             return False
-        known, place = known[1:], place - 1
-    state.stage_writes = (*known[:place], write, *known[place:])
+        del writes[0]
+        place -= 1
+    writes.insert(place, write)
     return True
 
 
@@ -303,14 +317,14 @@ def _outranks(value: object, current: object) -> bool:
     return (value is not None, str(value)) > (current is not None, str(current))
 
 
-def _without_unused(stamps: list[Stamp], stamp_of: bytearray) -> tuple[list[Stamp], bytearray]:
-    used = sorted(set(stamp_of) - {_NEVER})
+def _forget_unused(state: State) -> None:
+    """Forget the stamps that no field holds any more."""
+    used = sorted(set(state.stamp_of) - {_NEVER})
     number_of = {old: new for new, old in enumerate(used)}
     number_of[_NEVER] = _NEVER
-    return [stamps[old] for old in used], bytearray(number_of[old] for old in stamp_of)
+    state.stamps = [state.stamps[old] for old in used]
+    state.stamp_of = bytearray(number_of[old] for old in state.stamp_of)
 
 
 _WRITE: Final[dict[EntityKind, _Write]] = {kind: _writer_of(kind, newest=False) for kind in EntityKind}
-_WRITE_NEWEST: Final[dict[EntityKind, _WriteNewest]] = {
-    kind: _writer_of(kind, newest=True) for kind in EntityKind
-}
+_WRITE_NEWEST: Final[dict[EntityKind, _Write]] = {kind: _writer_of(kind, newest=True) for kind in EntityKind}

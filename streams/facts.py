@@ -6,6 +6,7 @@ one that was merged away says only into which it went. Of activities there is on
 and each deal they touch (streams.touches).
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -147,23 +148,23 @@ def _closed_at_ms(deal: DealState) -> int | None:
         return None
     if deal.closed_at_ms is not None:
         return deal.closed_at_ms
-    return deal.stamps[deal.stamp_of[_STATUS_INDEX]][0]
+    return deal.stamps[deal.stamp_of[_STATUS_INDEX]].time_ms
 
 
-def _stages(writes: tuple[StageWrite, ...]) -> tuple[tuple[int, str], ...]:
+def _stages(writes: Sequence[StageWrite]) -> tuple[tuple[int, str], ...]:
     """Leave out what says the stage again. If older writes were forgotten, the oldest left only says
     where the deal was, not when it came there."""
     if not writes:
         return ()
     if len(writes) == 1:
-        time_ms, _, stage = writes[0]
-        return ((time_ms, stage),) if stage else ()
+        first = writes[0]
+        return ((first.time_ms, first.stage),) if first.stage else ()
     moves: list[tuple[int, str]] = []
     stage = ""
-    for time_ms, _, written in writes:
-        if written != stage:
-            moves.append((time_ms, written))
-            stage = written
+    for write in writes:
+        if write.stage != stage:
+            stage = write.stage
+            moves.append((write.time_ms, stage))
     return tuple(moves[1:] if len(writes) == STAGE_WRITES_MAX else moves)
 
 

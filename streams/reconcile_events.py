@@ -46,7 +46,7 @@ class Fixed(NamedTuple):
 def stamp_of(state: State, position: int) -> int | None:
     """Return when the newest write of a field happened, in ms; None if it was never written."""
     held = state.stamp_of[position]
-    return None if held == _NEVER else state.stamps[held][0]
+    return None if held == _NEVER else state.stamps[held].time_ms
 
 
 def corrections(kind: EntityKind, entity_id: str, fixed: Fixed) -> Iterator[bytes]:

@@ -66,7 +66,7 @@ __all__ = [
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
-FOLD_VERSION = 5
+FOLD_VERSION = 6
 """Raise when decode, merge, contribute or the stored layout changes what a pane holds."""
 
 DEFAULT_FILE = "salesfloor.toml"

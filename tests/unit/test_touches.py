@@ -16,7 +16,7 @@ def activity(
     time_ms: int | None = 5, kind: ActivityKind = "call", lead: str | None = "L", deal: str | None = None
 ) -> ActivityState:
     return ActivityState(
-        first_seen_ms=1, last_seen_ms=1, stamps=[], stamp_of=b"",
+        first_seen_ms=1, last_seen_ms=1, stamps=[], stamp_of=bytearray(),
         kind=kind, completed_at_ms=time_ms, lead_id=lead, deal_id=deal,
     )  # fmt: skip
 
