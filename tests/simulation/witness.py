@@ -6,6 +6,8 @@ witness names; each of them once; and all records below its offsets but those th
 
 from collections.abc import Mapping, Sequence
 
+from aiokafka.structs import TopicPartition
+
 from streams import layout
 from streams.keeper import Keeper
 from streams.rules import FoldRules
@@ -39,8 +41,8 @@ class Witness:
     def watch(self, keeper: Keeper, base: Mapping[int, Masks]) -> None:
         """Note every record a keeper folds, in the table of the same slot. `base` is what rebuilds read."""
 
-        def folded(topic: str, records: Sequence[Record]) -> None:
-            slot = keeper.folding
+        def folded(place: TopicPartition, records: Sequence[Record]) -> None:
+            slot, topic = keeper.folding, place.topic
             assert slot is not None
             assert slot.table is not None
             key, rows = topic.encode(), slot.table.rows(TABLE)

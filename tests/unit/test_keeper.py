@@ -91,7 +91,7 @@ async def test_unexpected_error_drops_the_batch_whole_and_folds_it_again() -> No
     desk = Desk()
     errors = [ZeroDivisionError("once")]
 
-    def hook(_topic: str, _records: Sequence[Record]) -> None:
+    def hook(_place: TopicPartition, _records: Sequence[Record]) -> None:
         if errors:
             raise errors.pop()
 
@@ -110,7 +110,7 @@ async def test_unexpected_error_drops_the_batch_whole_and_folds_it_again() -> No
 async def test_error_that_stays_is_fatal_and_named() -> None:
     desk = Desk()
 
-    def hook(_topic: str, _records: Sequence[Record]) -> None:
+    def hook(_place: TopicPartition, _records: Sequence[Record]) -> None:
         raise ZeroDivisionError("always")
 
     desk.keeper.hooks.append(hook)
@@ -126,7 +126,7 @@ async def test_error_that_stays_is_fatal_and_named() -> None:
 async def test_hook_sees_each_record_once() -> None:
     desk = Desk()
     seen: list[int] = []
-    desk.keeper.hooks.append(lambda _topic, records: seen.extend(record.offset for record in records))
+    desk.keeper.hooks.append(lambda _place, records: seen.extend(record.offset for record in records))
     await desk.take(0)
     for batch in (deals(0, 3), deals(1, 4), deals(0, 2)):
         desk.fold(batch)
