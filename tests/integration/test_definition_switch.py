@@ -64,6 +64,15 @@ async def answer_of(session: ClientSession, address: str) -> Answer | None:
     return Answer(told["definition_version"], told["windows"]["today"]["start"], repr(told["values"]))
 
 
+async def until_all_saw(seen: dict[str, list[Answer | None]], after: Answer | None) -> None:
+    """On a busy machine the last look may have been before the switch."""
+
+    async def all_saw() -> bool:
+        return all(answers and answers[-1] == after for answers in seen.values())
+
+    await until(all_saw)
+
+
 def settings_file(cluster: Cluster, directory: Path) -> Path:
     path = directory / "salesfloor.toml"
     path.write_text(
@@ -139,11 +148,7 @@ async def test_a_changed_zone_is_switched_to_at_once_and_never_mixed(
         assert "floor.zone" in old_worker.log.read_text()
         await new_worker.ready()
         after = await answer_of(session, first)
-
-        async def both_saw() -> bool:
-            return all(answers and answers[-1] == after for answers in seen.values())
-
-        await until(both_saw)  # on a busy machine the last look may have been before the switch
+        await until_all_saw(seen, after)
         for task in looking:
             task.cancel()
         ended = await asyncio.gather(*looking, return_exceptions=True)
