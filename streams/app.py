@@ -34,10 +34,10 @@ from streams.logs import FAUST_LOGGER, fields, said_by
 from streams.serving import serving
 from streams.settings import KafkaSettings, Settings
 from streams.settings_rules import fold_rules
-from streams.stores.base import SlotStore, StoreRefuses, StoreUnavailable
+from streams.stores.base import ForeignState, SlotStore, StoreRefuses, StoreUnavailable
 from streams.stores.known_topics import KnownTopics
 from streams.stores.redis import RedisStore
-from streams.switching import Switched, until_ours, while_ours
+from streams.switching import Switched, named, until_ours, while_ours
 from streams.topics import SOURCES
 from streams.watchdog import MainLoopWatchdog
 from streams.worker_metrics import WorkerStatus, doors
@@ -205,7 +205,13 @@ async def run_worker(
         app.checkpointer.observe_seconds = status.commit_seconds.observe
         await app.letters.start()
         parts.push_async_callback(app.letters.stop)
-        await _serve(app, stop, while_ours(store, settings, slots), deployment.while_held())
+        try:
+            await _serve(app, stop, while_ours(store, settings, slots), deployment.while_held())
+        except WorkerFailed as error:
+            # A slot's claim can find out sooner than who looks at what is shown.
+            if type(app.failure) is not ForeignState:
+                raise
+            raise WorkerFailed(await named(app.failure, store, settings)) from error
 
 
 async def _serve(app: SalesfloorApp, stop: asyncio.Event, *watches: Coroutine[Any, Any, None]) -> None:

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from streams.definition import differences, shown_of
 from streams.logs import fields
 from streams.settings import Settings
-from streams.stores.base import STORE_FORMAT, ForeignFormat, Shown, StateStore, StoreUnavailable
+from streams.stores.base import (
+    STORE_FORMAT,
+    ForeignFormat,
+    ForeignState,
+    Shown,
+    StateStore,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +110,15 @@ async def while_ours(store: StateStore, settings: Settings, slots: int) -> None:
             raise Switched(str(error)) from error
         except StoreUnavailable:
             continue  # the checkpointer says so already
+
+
+async def named(error: ForeignState, store: StateStore, settings: Settings) -> str:
+    """Say why a slot's state was refused: in which settings it differs, if those are shown already."""
+    try:
+        shown = await store.shown()
+    except (ForeignFormat, StoreUnavailable):
+        return str(error)
+    return why_not_ours(shown, settings) if shown is not None and differences(shown, settings) else str(error)
 
 
 async def generation_of(shown: Shown, store: StateStore) -> int | None:

@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from streams.definition import shown_of
-from streams.settings import Settings
-from streams.stores.base import Commit
+from streams.settings import FloorSettings, Settings
+from streams.stores.base import Commit, ForeignState
 from streams.stores.memory import MemoryStore
-from streams.switching import until_ours
+from streams.switching import named, until_ours
 from streams.worker_metrics import WorkerStatus
 
 SETTINGS = Settings()
@@ -53,6 +53,14 @@ async def test_state_of_other_partitions_is_waited_for_and_stays_as_it_was(
 
 async def test_state_of_the_same_partitions_is_ours() -> None:
     assert not await is_held_back(await folded(4), 4)
+
+
+async def test_who_is_refused_a_slot_is_told_in_which_setting_its_state_differs() -> None:
+    refused = ForeignState("beef")
+    others = Settings(floor=FloorSettings(zone="Asia/Kolkata"))
+    store = await folded(4)
+    assert "floor.zone" in await named(refused, store, others)
+    assert await named(refused, store, SETTINGS) == str(refused), "a rebuild has yet to show what it made"
 
 
 async def test_partitions_added_before_the_first_record_change_nothing() -> None:
