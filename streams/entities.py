@@ -34,8 +34,11 @@ from streams.events import (
 
 
 class Stamp(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """An event's time and id: totally ordered."""
+
     time_ms: int
     event_id: str
+
 
 _NEVER = 255  # no stamp: the field was never written
 
@@ -44,10 +47,11 @@ STAGE_WRITES_MAX: Final = 100
 
 
 class StageWrite(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """One event's word on a deal's stage: "" where it was cleared."""
+
     time_ms: int
     event_id: str
     stage: str
-"""One event's word on a deal's stage: its time in ms, its id, the stage or "" where it was cleared."""
 
 
 class EntityState(Struct, array_like=True, kw_only=True, gc=False):
