@@ -1,13 +1,12 @@
 """A plan in, a made-up floor's events out to Kafka: reps and deals they won. Measures no wall."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
 
 from streams.topics import DEALS, REFERENCE
 
@@ -37,29 +36,54 @@ def won(number: int, at: datetime, reps: int) -> bytes:
 
 
 def produced(plan: Plan) -> list[float]:
-    """Produce a plan in a process of its own; return when each event was handed over, in s since 1970."""
-    return asyncio.run(_produce(plan))
+    """Produce a plan in a process of its own; return when each event was handed over, in s since 1970.
 
-
-async def _produce(plan: Plan) -> list[float]:
+    librdkafka, since what hands over 50,000 events a second shall leave the processor to who takes them.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": plan.bootstrap,
+            "acks": "all",
+            "linger.ms": 20,
+            "partitioner": "murmur2_random",
+            "delivery.report.only.error": True,
+            "on_delivery": _failed,
+        }
+    )
+    if plan.history:
+        _introduce(producer, plan.reps)
     sent: list[float] = []
-    async with AIOKafkaProducer(bootstrap_servers=plan.bootstrap, acks="all", linger_ms=5) as producer:
-        if plan.history:
-            await _introduce(producer, plan.reps)
-        began = time.perf_counter()
-        for number in range(plan.first, plan.first + plan.deals):
-            early = began + len(sent) / plan.rate - time.perf_counter()
-            if early > SLEEP_SECONDS_MIN:
-                await asyncio.sleep(early)
-            ago = timedelta(days=1 + number % 60) if plan.history else timedelta()
-            sent.append(time.time())
-            value = won(number, datetime.now(UTC) - ago, plan.reps)
-            await producer.send(DEALS, value, key=f"D-{number}".encode())
+    began = time.perf_counter()
+    for number in range(plan.first, plan.first + plan.deals):
+        early = began + len(sent) / plan.rate - time.perf_counter()
+        if early > SLEEP_SECONDS_MIN:
+            producer.poll(0)
+            time.sleep(early)
+        ago = timedelta(days=1 + number % 60) if plan.history else timedelta()
+        value = won(number, datetime.now(UTC) - ago, plan.reps)
+        sent.append(time.time())
+        _hand_over(producer, DEALS, f"D-{number}", value)
+    producer.flush()
     return sent
 
 
-async def _introduce(producer: AIOKafkaProducer, reps: int) -> None:
+def _hand_over(producer: Producer, topic: str, key: str, value: bytes) -> None:
+    while True:
+        try:
+            producer.produce(topic, value, key)
+        except BufferError:  # so many wait for the broker that no more are taken
+            producer.poll(SLEEP_SECONDS_MIN)
+        else:
+            return
+
+
+def _failed(error: object, _message: object) -> None:
+    if error is not None:
+        raise RuntimeError(f"the broker took no event: {error}")
+
+
+def _introduce(producer: Producer, reps: int) -> None:
     for rep in range(reps):
         data = {"rep_id": f"R-{rep}", "name": f"Rep {rep}", "team_id": f"T-{rep % 40}"}
         record = event("rep.updated", f"R-{rep}", datetime.now(UTC) - timedelta(days=90), **data)
-        await producer.send(REFERENCE, record, key=f"R-{rep}".encode())
+        _hand_over(producer, REFERENCE, f"R-{rep}", record)

@@ -21,7 +21,7 @@ from metrics.funnel_rows import FunnelLog, FunnelRows, Ints
 from metrics.groups import Candidates
 from metrics.kpi import Catalogue
 from metrics.labels import label_value, plan_labels
-from metrics.measures import BY_NAME, Kind, Unit
+from metrics.measures import BY_NAME, NUMBERS, Kind, Unit
 from metrics.panes import Cell, PaneLog, Resolution
 from metrics.places import Places
 
@@ -218,21 +218,23 @@ def _aligned(window: AlertWindow, edges: PaneEdges) -> AlertWindow:
 
 
 def _outcomes(rows: FunnelRows, funnel: Funnel, team_of_cell: Ints) -> _Outcomes:
-    successes, trials = _weighted(rows, funnel.successes), _weighted(rows, funnel.trials)
-    own = np.flatnonzero((successes != 0) | (trials != 0))
+    success, trial = _weight_of(funnel.successes), _weight_of(funnel.trials)
+    own = np.flatnonzero(((success != 0) | (trial != 0))[rows.key])
+    key, value = rows.key[own], rows.value[own]
     return _Outcomes(
         rows.start_ms[own],
         rows.known_ms[own],
         team_of_cell[rows.cell[own]] + 1,
-        successes[own],
-        trials[own],
+        success[key] * value,
+        trial[key] * value,
     )
 
 
-def _weighted(rows: FunnelRows, weights: Weights) -> Ints:
-    result = np.zeros(len(rows), dtype=np.int64)
+def _weight_of(weights: Weights) -> Ints:
+    """Return the weight of each measure's rows, by its number."""
+    result = np.zeros(NUMBERS, dtype=np.int64)
     for name, weight in weights.items():
-        result += np.where(rows.key == BY_NAME[name].number, weight * rows.value, 0)
+        result[BY_NAME[name].number] = weight
     return result
 
 

@@ -7,11 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.measures import NUMBERS
 from metrics.panes import Hindsight, PaneLog
 from metrics.places import Places
-
-_SCALARS: Final = 1024
-"""Keys below are numbers of scalar measures."""
 
 Ints = NDArray[np.int64]
 
@@ -65,7 +63,7 @@ class FunnelLog:
         self, log: PaneLog, places: Places, numbers: Iterable[int], since_ms: int, before_ms: int
     ) -> FunnelRows:
         """Return those of `[since, before)` that are known before `before_ms`, where `places` put them."""
-        is_of = np.zeros(_SCALARS + 1, dtype=np.bool_)
+        is_of = np.zeros(NUMBERS + 1, dtype=np.bool_)
         is_of[sorted(numbers)] = True
         if log.epoch is None or not self._continues(log, places, is_of):
             self._rows, self._held = 0, _NOTHING
@@ -82,7 +80,7 @@ class FunnelLog:
         return same and len(log.value) >= self._rows
 
     def _learn(self, log: PaneLog, places: Places, is_of: NDArray[np.bool_]) -> None:
-        new = self._rows + np.flatnonzero(is_of[np.minimum(log.key[self._rows :], _SCALARS)])
+        new = self._rows + np.flatnonzero(is_of[np.minimum(log.key[self._rows :], NUMBERS)])
         self._rows = len(log.value)
         if not len(new):
             return
@@ -111,8 +109,8 @@ def _order(start_ms: Ints, known_ms: Ints, cell: Ints, key: Ints) -> Ints:
     of one number that holds all, that order is found in a sixth of the time."""
     if len(key) and (known_ms == start_ms).all():
         first_ms, cells = int(start_ms.min()), int(cell.max()) + 1
-        if (int(start_ms.max()) - first_ms + 1) * cells * _SCALARS < 1 << 63:
-            return np.argsort(((start_ms - first_ms) * cells + cell) * _SCALARS + key, kind="stable")
+        if (int(start_ms.max()) - first_ms + 1) * cells * NUMBERS < 1 << 63:
+            return np.argsort(((start_ms - first_ms) * cells + cell) * NUMBERS + key, kind="stable")
     return np.lexsort((key, cell, known_ms, start_ms))
 
 

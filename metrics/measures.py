@@ -7,6 +7,7 @@ measure spreads over integer keys, one per log bucket; a scalar measure is one k
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,13 @@ class Kind(StrEnum):
     DISTINCT = "distinct"  # a flow, spread over members: counts those that occur in the window, once each
 
 
+NUMBERS: Final = 1024
+"""Numbers of measures, and so the keys of scalar ones, are below it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """`number` is stored: it never changes meaning; a new measure takes a new number below 1024."""
+    """`number` is stored: it never changes meaning; a new measure takes a new number below `NUMBERS`."""
 
     number: int
     name: str
@@ -124,10 +129,10 @@ MEASURES: tuple[Measure, ...] = (
 BY_NAME: dict[str, Measure] = {m.name: m for m in MEASURES}
 BY_NUMBER: dict[int, Measure] = {m.number: m for m in MEASURES}
 assert len(BY_NAME) == len(BY_NUMBER) == len(MEASURES)
-assert all(0 < m.number < 1024 for m in MEASURES)
+assert all(0 < m.number < NUMBERS for m in MEASURES)
 
 # A histogram key is `number << 21 | bucket + 2**20`: one int32 holds measure and bucket, and stays
-# above every scalar key (< 1024). |bucket| < 2**20 covers +-(2**63) ms many times over.
+# above every scalar key (< NUMBERS). |bucket| < 2**20 covers +-(2**63) ms many times over.
 _BUCKET_BITS = 21
 _BUCKET_ZERO = 1 << (_BUCKET_BITS - 1)
 
@@ -212,4 +217,4 @@ def split_hindsight_key(key: int) -> tuple[int, int]:
 
 
 def is_level(key: int) -> bool:
-    return key < 1024 and BY_NUMBER[key].kind is Kind.LEVEL
+    return key < NUMBERS and BY_NUMBER[key].kind is Kind.LEVEL

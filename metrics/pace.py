@@ -21,6 +21,7 @@ class Pace:
         self._tick_seconds = tick_seconds
         self._began = self._due = self._rested = 0.0
         self._changes: tuple[float, float] | None = None
+        self._owed = 0.0
 
     def begins(self, now: float) -> None:
         """A snapshot begins: what changed until now is in it."""
@@ -28,8 +29,19 @@ class Pace:
 
     def ended(self, now: float, spent: float) -> None:
         """It ended, and took so many seconds of a processor."""
-        self._rested = now + max(REST_SECONDS_MIN, spent)
-        self._due = max(self._began + self._tick_seconds, now + spent)
+        paid = min(self._owed, spent)
+        self._owed -= paid
+        self._rested = now + max(REST_SECONDS_MIN, spent + paid)
+        self._due = max(self._began + self._tick_seconds, now + spent + paid)
+
+    def spent_beside(self, seconds: float) -> None:
+        """So much of a processor was taken beside the snapshots: the next ones rest for it, at most twice as
+        long each."""
+        self._owed += seconds
+
+    @property
+    def owes(self) -> bool:
+        return self._owed > 0
 
     def changed(self, now: float) -> None:
         """Something changed that is in no snapshot yet."""

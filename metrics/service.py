@@ -137,25 +137,28 @@ class SnapshotService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; computing happens in a thread, so the event loop stays free."""
-        pace = self._pace
-        while not stop.is_set():
-            spent = 0.0
-            pace.begins(time.monotonic())
-            wanted = self._wanted()
-            self._noted = self._state_noted()
-            if wanted is not None:
-                spent = await asyncio.to_thread(_cpu_seconds, partial(self._finish, *wanted))
-                self._next_tick.set()
-                self._next_tick = asyncio.Event()
-                spent += await asyncio.to_thread(_cpu_seconds, wanted[0].present.prepare)
-            self.note_changes()
-            pace.ended(time.monotonic(), spent)
-            while not stop.is_set() and (left := pace.seconds_left(time.monotonic())) > 0:
-                self._change.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, _LOOK_SECONDS)):
-                        await self._change.wait()
+        async with _Beside(self._pace) as beside:
+            while not stop.is_set():
+                spent = 0.0
+                self._pace.begins(time.monotonic())
+                wanted = self._wanted()
+                self._noted = self._state_noted()
+                if wanted is not None:
+                    spent = await asyncio.to_thread(_cpu_seconds, partial(self._finish, *wanted))
+                    self._next_tick.set()
+                    self._next_tick = asyncio.Event()
+                    beside.begin(wanted[0].present.prepare)
                 self.note_changes()
+                self._pace.ended(time.monotonic(), spent)
+                await self._rest(stop)
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and (left := self._pace.seconds_left(time.monotonic())) > 0:
+            self._change.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                    await self._change.wait()
+            self.note_changes()
 
     def note_changes(self) -> None:
         """See whether the panes changed. Who calls it when they do spares `run` the time until it looks."""
@@ -255,6 +258,29 @@ class SnapshotService:
     ) -> tuple[Gauge, ...]:
         of_kpis = kpi_gauges(snapshot, self._labels, windows)
         return (*of_kpis, *target_gauges(snapshot), *beside.gauges(), *self._more_gauges())
+
+
+class _Beside:
+    """Work in a thread beside the snapshots, one at a time; what it costs, they rest for."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._running: asyncio.Task[float] | None = None
+
+    async def __aenter__(self) -> "_Beside":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._running is not None:
+            await self._running
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Begin it, unless the last one runs or is not rested for; raise what the last one raised."""
+        if self._running is not None and self._running.done():
+            self._pace.spent_beside(self._running.result())
+            self._running = None
+        if self._running is None and not self._pace.owes:
+            self._running = asyncio.create_task(asyncio.to_thread(_cpu_seconds, work))
 
 
 def _cpu_seconds(work: Callable[[], None]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.exact import FloatArray, IntArray, exact_sum, multiplied, zeros
-from metrics.measures import BY_NUMBER, MEASURES, Kind, Unit, bucket_value, split_histogram_keys
+from metrics.measures import BY_NUMBER, MEASURES, NUMBERS, Kind, Unit, bucket_value, split_histogram_keys
 from metrics.panes import PaneLog
 
 _SCALARS: Final = tuple(m for m in MEASURES if m.kind in (Kind.FLOW, Kind.LEVEL))
@@ -21,8 +21,7 @@ STAGE_COLUMNS: Final = np.array([m.kind is Kind.LEVEL or m.by_stage for m in _SC
 COUNT_COLUMNS: Final = np.array([m.unit is Unit.COUNT for m in _SCALARS])
 MONEY_COLUMNS: Final = np.array([m.unit is Unit.MONEY for m in _SCALARS])
 
-_SCALAR_KEYS: Final = 1024
-COLUMN_OF_NUMBER: Final = np.full(_SCALAR_KEYS, -1, dtype=np.int64)
+COLUMN_OF_NUMBER: Final = np.full(NUMBERS, -1, dtype=np.int64)
 for _column, _measure in enumerate(_SCALARS):
     COLUMN_OF_NUMBER[_measure.number] = _column
 
@@ -75,7 +74,7 @@ def rows_before(log: PaneLog, edges_ms: Index) -> tuple[Rows, dict[str, Histogra
     Segment s holds [edges[s-1], edges[s]); rows at or after the last edge are not in.
     """
     key = log.key.astype(np.int64)
-    scalar = key < _SCALAR_KEYS
+    scalar = key < NUMBERS
     column = COLUMN_OF_NUMBER[np.where(scalar, key, 0)]
     wanted = (log.start_ms < edges_ms[-1]) & (log.value != 0)
     picked = np.flatnonzero(wanted & scalar & (column >= 0))

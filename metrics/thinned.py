@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.measures import BY_NAME, MEASURES, Kind, split_histogram_keys
+from metrics.measures import BY_NAME, MEASURES, NUMBERS, Kind, split_histogram_keys
 from metrics.panes import PaneLog
 from metrics.sums import Index
 
@@ -29,9 +29,8 @@ _SUM_MAX: Final = float(1 << 62)
 
 # A deal's age is told from its own time, a posting of spend without a rate is counted one by one.
 _ONE_BY_ONE: Final = frozenset(BY_NAME[name].number for name in ("created", "spend_amount"))
-_NUMBERS: Final = 1024
-_ADDS_UP: Final = np.zeros(_NUMBERS, dtype=np.bool_)
-_OF_BUCKETS: Final = np.zeros(_NUMBERS, dtype=np.bool_)
+_ADDS_UP: Final = np.zeros(NUMBERS, dtype=np.bool_)
+_OF_BUCKETS: Final = np.zeros(NUMBERS, dtype=np.bool_)
 for _measure in MEASURES:
     _ADDS_UP[_measure.number] = _measure.kind is Kind.FLOW and _measure.number not in _ONE_BY_ONE
     _OF_BUCKETS[_measure.number] = _measure.kind is Kind.HISTOGRAM
@@ -51,16 +50,21 @@ class Thinner:
         if log.epoch is None or len(log.value) < ROWS_MIN:
             return log
         self._asked = log, edges_ms, cuts_ms
-        if self._kept is None or not self._kept.serves(log, edges_ms, cuts_ms):
-            self._kept = _Thinned.of(log, edges_ms, cuts_ms)
-        return self._kept.with_tail(log)
+        kept = self._kept
+        if kept is None or not kept.serves(log, edges_ms, cuts_ms):
+            kept = self._kept = _Thinned.of(log, edges_ms, cuts_ms)
+        return kept.with_tail(log)
 
     def prepare(self) -> None:
-        """Thin for the snapshots to come, where the thinning at hand has served for half of its time."""
-        if self._asked is None or self._kept is None:
+        """Thin for the snapshots to come, where the thinning at hand has served for half of its time.
+
+        In a thread beside `of`, too: that asks of each thinning whether it serves.
+        """
+        asked, kept = self._asked, self._kept
+        if asked is None or kept is None:
             return
-        log, edges_ms, cuts_ms = self._asked
-        if not self._kept.serves(log, edges_ms + HORIZON_MS // 2, cuts_ms):
+        log, edges_ms, cuts_ms = asked
+        if not kept.serves(log, edges_ms + HORIZON_MS // 2, cuts_ms):
             self._kept = _Thinned.of(log, edges_ms, cuts_ms)
 
 
@@ -96,7 +100,7 @@ class _Thinned:
         keys = np.unique(log.key[picked])
         cells = int(log.cell.max(initial=0)) + 1
         code = _coded(stretch[picked], log.cell[picked], log.key[picked], cells, keys)
-        by_code = np.argsort(code, kind="stable")
+        by_code = _order(code)
         order, code = picked[by_code], code[by_code]
         first = np.flatnonzero(
             np.concatenate((np.ones(min(1, len(code)), dtype=np.bool_), np.diff(code) != 0))
@@ -189,8 +193,8 @@ class _Thinned:
 
 def _adds_up(key: NDArray[np.int32]) -> NDArray[np.bool_]:
     number = split_histogram_keys(key.astype(np.int64))[0]
-    scalar = key < _NUMBERS
-    return np.where(scalar, _ADDS_UP[np.where(scalar, key, 0)], _OF_BUCKETS[np.minimum(number, _NUMBERS - 1)])
+    scalar = key < NUMBERS
+    return np.where(scalar, _ADDS_UP[np.where(scalar, key, 0)], _OF_BUCKETS[np.minimum(number, NUMBERS - 1)])
 
 
 def _coded(
@@ -199,6 +203,14 @@ def _coded(
     """Pack stretch, cell and key into one number; `keys` are all that occur, in order."""
     code: Index = (stretch * cells + cell) * max(1, len(keys)) + np.searchsorted(keys, key)
     return code
+
+
+def _order(code: Index) -> NDArray[np.intp]:
+    """Return the stable order of numbers from 0 on; numpy sorts 16 bits at a time in a fifth of the time."""
+    order = np.argsort(code.astype(np.uint16), kind="stable")
+    for shift in range(16, int(code.max(initial=0)).bit_length(), 16):
+        order = order[np.argsort((code[order] >> shift).astype(np.uint16), kind="stable")]
+    return order
 
 
 def _rows(log: PaneLog, at: Index) -> _Columns:

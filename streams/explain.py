@@ -17,6 +17,7 @@ from metrics.listed import EVERY_NAME, Listed
 from metrics.measures import (
     BY_NAME,
     HINDSIGHT_KEY_MIN,
+    NUMBERS,
     Kind,
     Measure,
     Unit,
@@ -32,7 +33,6 @@ from metrics.roster import Roster
 from metrics.stages import StageChances
 from streams.entities import State
 
-_SCALAR_KEYS: Final = 1024
 _MILLION: Final = 1_000_000
 WEIGHTED: Final = BY_NAME["open_weighted"]
 _MILLIONTHS: Final = "open_weighted_millionths"
@@ -244,7 +244,7 @@ def _add_flows(
         return
     entry: Entry | None = None
     for key, value in one.values.items():
-        spread = key >= _SCALAR_KEYS
+        spread = key >= NUMBERS
         measure = wanted.get(split_histogram_key(key)[0] if spread else key)
         if measure is None or measure.kind is Kind.LEVEL or not value:
             continue

@@ -8,7 +8,7 @@ from metrics.reference import Stage
 from metrics.snapshot import PaneImage, SnapshotConfig, Snapshotter
 from metrics.stages import StageChances
 from metrics.wall.boards import Board, FeedWidget
-from metrics.wall.feed import FeedItem, feed_of
+from metrics.wall.feed import Feed, FeedItem
 from metrics.wall.numbers import Json, Numbers, missing
 from metrics.wall.trend import Trends
 from metrics.wall.widgets import Material, asks_of, build_widgets, trend_keys_of
@@ -21,6 +21,7 @@ class BoardBuilder:
         self.config = config
         self._beside = Snapshotter(config.for_everybody())
         self._trends = Trends(config)
+        self._feed = Feed()
 
     def build(
         self, boards: Iterable[Board], image: PaneImage, snapshot: KpiSnapshot, beside: BesideReport
@@ -37,15 +38,15 @@ class BoardBuilder:
             numbers=numbers,
             beside=beside,
             trends=self._trends,
-            feed=self._feed(boards, image, as_of_ms, numbers),
+            feed=self._feed_items(boards, image, as_of_ms, numbers),
             stages=stages,
             stage_probability=StageChances(stages, self.config.stage_probability).of_stage,
         )
         return {board.name: build_widgets(board, material) for board in boards}
 
-    def _feed(
+    def _feed_items(
         self, boards: Iterable[Board], image: PaneImage, as_of_ms: int, numbers: Numbers
     ) -> tuple[FeedItem, ...]:
         if not any(isinstance(widget, FeedWidget) for board in boards for widget in board.widgets):
             return ()
-        return feed_of(image.log, image.cells, as_of_ms, numbers.rep_names())
+        return self._feed.of(image.log, image.cells, as_of_ms, numbers.rep_names())

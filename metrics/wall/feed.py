@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.labels import label_value
-from metrics.measures import BY_NAME
+from metrics.measures import BY_NAME, NUMBERS
 from metrics.money import exponent_of
 from metrics.panes import Cell, PaneLog
 from metrics.wall.boards import FEED_ITEMS_MAX, FeedKind
@@ -31,6 +31,10 @@ MEASURE_OF: Final[Mapping[FeedKind, str]] = {
 }  # fmt: skip
 _KIND_OF: Final = {BY_NAME[measure].number: kind for kind, measure in MEASURE_OF.items()}
 _AMOUNT: Final = BY_NAME["won_amount"].number
+_SHOWN: Final = (*_KIND_OF, _AMOUNT)
+_IS_SHOWN: Final = np.zeros(NUMBERS + 1, dtype=np.bool_)
+_IS_SHOWN[list(_SHOWN)] = True
+_NO_ROWS: Final = np.zeros(0, dtype=np.intp)
 _ROWS_OF_A_KIND: Final = 200
 """So many of the newest rows are looked at; several may speak of one fact, and take each other back."""
 
@@ -61,25 +65,51 @@ class FeedItem:
         return found
 
 
-def feed_of(
-    log: PaneLog, cells: Sequence[Cell], as_of_ms: int, names: Mapping[str, str]
-) -> tuple[FeedItem, ...]:
-    """Return what happened within the last day, newest first; of each kind as much as a feed can show."""
-    recent = np.flatnonzero((log.start_ms > as_of_ms - FEED_SPAN_MS) & (log.start_ms <= as_of_ms))
-    newest = np.concatenate([_newest(log, recent, number) for number in (*_KIND_OF, _AMOUNT)])
-    counts: dict[tuple[int, int, int], int] = {}
-    pieces = (log.start_ms[newest], log.cell[newest], log.key[newest], log.value[newest])
-    for at_ms, cell, number, value in zip(*(piece.tolist() for piece in pieces), strict=True):
-        place = (at_ms, cell, number)
-        counts[place] = counts.get(place, 0) + value
-    return tuple(_items(counts, cells, names))
+class Feed:
+    """Tells feeds one after another: of a log that grew, only what is new is looked at."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._rows = 0
+        self._as_of_ms = 0
+        self._held = _NO_ROWS
+
+    def of(
+        self, log: PaneLog, cells: Sequence[Cell], as_of_ms: int, names: Mapping[str, str]
+    ) -> tuple[FeedItem, ...]:
+        """Return what happened within the last day, newest first; of each kind as much as a feed can show."""
+        rows = self._newest(log, as_of_ms)
+        newest = rows[log.start_ms[rows] <= as_of_ms]
+        counts: dict[tuple[int, int, int], int] = {}
+        pieces = (log.start_ms[newest], log.cell[newest], log.key[newest], log.value[newest])
+        for at_ms, cell, number, value in zip(*(piece.tolist() for piece in pieces), strict=True):
+            place = (at_ms, cell, number)
+            counts[place] = counts.get(place, 0) + value
+        return tuple(_items(counts, cells, names))
+
+    def _newest(self, log: PaneLog, as_of_ms: int) -> NDArray[np.intp]:
+        """Return the newest rows of each kind until the instant, and those after it: it will come."""
+        known = self._rows if self._continues(log, as_of_ms) else 0
+        new = known + np.flatnonzero(_IS_SHOWN[np.minimum(log.key[known:], NUMBERS)])
+        rows = np.concatenate((self._held, new)) if known else new
+        rows = rows[log.start_ms[rows] > as_of_ms - FEED_SPAN_MS]
+        of_kinds = [_newest_of(log.start_ms, rows[log.key[rows] == number], as_of_ms) for number in _SHOWN]
+        self._epoch, self._rows, self._as_of_ms = log.epoch, len(log.value), as_of_ms
+        self._held = np.concatenate(of_kinds)
+        return self._held
+
+    def _continues(self, log: PaneLog, as_of_ms: int) -> bool:
+        same = log.epoch is not None and log.epoch == self._epoch
+        return same and len(log.value) >= self._rows and as_of_ms >= self._as_of_ms
 
 
-def _newest(log: PaneLog, rows: NDArray[np.intp], number: int) -> NDArray[np.intp]:
-    own = rows[log.key[rows] == number]
-    if len(own) > _ROWS_OF_A_KIND:
-        own = own[np.argpartition(log.start_ms[own], -_ROWS_OF_A_KIND)[-_ROWS_OF_A_KIND:]]
-    return np.asarray(own)
+def _newest_of(start_ms: NDArray[np.int64], rows: NDArray[np.intp], as_of_ms: int) -> NDArray[np.intp]:
+    times_ms = start_ms[rows]
+    past_ms = times_ms[times_ms <= as_of_ms]
+    if len(past_ms) <= _ROWS_OF_A_KIND:
+        return rows
+    oldest_ms = np.partition(past_ms, -_ROWS_OF_A_KIND)[-_ROWS_OF_A_KIND]
+    return np.asarray(rows[times_ms >= oldest_ms])
 
 
 def _items(

@@ -235,10 +235,8 @@ def paid_by_the_newest_version(patch: pytest.MonkeyPatch) -> None:
 
 
 def counted_once_each(patch: pytest.MonkeyPatch) -> None:
-    weighted = conversion_counts._weighted
-    patch.setattr(
-        conversion_counts, "_weighted", lambda rows, weights: weighted(rows, dict.fromkeys(weights, 1))
-    )
+    weight_of = conversion_counts._weight_of
+    patch.setattr(conversion_counts, "_weight_of", lambda weights: weight_of(dict.fromkeys(weights, 1)))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ def test_computing_rests_as_long_as_it_took_of_a_processor_and_a_moment_at_least
         assert pace.seconds_left(10.4) == pytest.approx(rest)
 
 
+def test_what_was_computed_beside_is_rested_for_bit_by_bit() -> None:
+    pace = Pace(1.0)
+    pace.spent_beside(0.12)
+    for began, rest in ((10.0, 0.1), (11.0, 0.1), (12.0, 0.07), (13.0, 0.05)):
+        assert pace.owes == (began < 13.0)
+        pace.begins(began)
+        pace.ended(began + 0.2, 0.05)
+        pace.changed(began + 0.1)
+        assert pace.seconds_left(began + 0.2) == pytest.approx(rest)
+
+
 def test_also_a_tick_that_is_due_waits_until_computing_has_rested() -> None:
     pace = pace_after(10.0, 12.0, spent=1.5)
     pace.changed(11.0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 
 import pytest
 
@@ -9,7 +10,7 @@ from metrics import scrapes
 from metrics.panes import Cell, FeedState
 from metrics.scrapes import Rendered, Scrapes
 from metrics.service import SnapshotService
-from metrics.snapshot import Filters, SnapshotConfig
+from metrics.snapshot import Filters, SnapshotConfig, Snapshotter
 from tests.panes import FakeReader, Row
 
 NOW_MS = 1_790_000_000_000
@@ -202,3 +203,40 @@ async def test_a_change_between_the_times_of_ticks_is_in_the_next_scrape() -> No
         assert floor.calls_line() == "1.0"
         stop.set()
         await running
+
+
+async def test_what_is_prepared_for_later_holds_no_snapshot_up_and_ends_with_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[Snapshotter] = []
+    released = threading.Event()
+
+    def prepare(self: Snapshotter) -> None:
+        begun.append(self)
+        assert released.wait(10)
+
+    monkeypatch.setattr(Snapshotter, "prepare", prepare)
+    floor, stop = Floor(tick_ms=3_600_000), asyncio.Event()
+    running = asyncio.create_task(floor.service.run(stop))
+    async with asyncio.timeout(10):
+        await floor.service.next_tick()
+        for calls in range(1, 4):
+            floor.reader.put([Row(NOW_MS - 1, ANN, "calls_done", calls)])
+            await floor.service.next_tick()
+            assert floor.calls_line() == f"{calls}.0"
+        assert len(begun) == 1
+        stop.set()
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        released.set()
+        await running
+
+
+async def test_what_fails_beside_the_snapshots_ends_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(self: Snapshotter) -> None:
+        raise ArithmeticError("broken")
+
+    monkeypatch.setattr(Snapshotter, "prepare", prepare)
+    with pytest.raises(ArithmeticError, match="broken"):
+        async with asyncio.timeout(10):
+            await Floor().service.run(asyncio.Event())

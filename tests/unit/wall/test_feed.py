@@ -2,7 +2,7 @@
 
 from metrics.panes import Cell
 from metrics.wall.boards import FeedWidget
-from metrics.wall.feed import FEED_SPAN_MS, OF_ONE_KIND_MAX, FeedItem, chosen, feed_of
+from metrics.wall.feed import FEED_SPAN_MS, OF_ONE_KIND_MAX, Feed, FeedItem, chosen
 from tests.panes import FakeReader, Row
 from tests.unit.wall.floors import ANN, BOB, CAT, NOW_MS, built, did, image, won
 
@@ -11,7 +11,7 @@ SECOND_MS = 1000
 
 def feed(*rows: Row, names: dict[str, str] | None = None) -> list[FeedItem]:
     reader = FakeReader(rows)
-    return list(feed_of(reader.log(), reader.cells(), NOW_MS, names or {}))
+    return list(Feed().of(reader.log(), reader.cells(), NOW_MS, names or {}))
 
 
 def test_the_newest_stands_first_and_a_win_tells_its_amount() -> None:
