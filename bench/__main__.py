@@ -1,7 +1,7 @@
 """Every measurement by name: `python -m bench NAME [options]`, or all of them in one run without a name.
 
 `python -m bench [--json FILE]` runs each as by its name, one after the other, and says at the end what could
-not run and why. The file holds the figures of all, with the machine. It takes an hour or two.
+not run and why. The file holds the figures of all that ran so far, with the machine. It takes an hour or two.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.report import machine
+from bench.report import keep, machine
 
 BENCHES = {
     "fold": ("--runs", "5", "--events", "100000"),
@@ -31,18 +31,21 @@ BENCHES = {
     "backtest": (),
 }
 """Name -> options it is given in a run of all."""
+_INTERRUPTED = 130
 HAS_JSON = ("fold", "scaling", "freshness", "scrape", "restart", "wall")
 
 
 def one(name: str, rest: list[str]) -> None:
     sys.argv = [f"python -m bench {name}", *rest]
     # `alter_sys`, so that processes which a bench starts find it as their main module too.
-    runpy.run_module(f"bench.{name}", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(f"bench.{name}", run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
 
 
 def run(name: str) -> dict[str, object]:
     """Run one in a process of its own, its table on the screen; return its figures, or what it said."""
-    print(f"\n=== {name}", flush=True)
     with tempfile.TemporaryDirectory(prefix="salesfloor-bench-") as folder:
         figures = Path(folder, "figures.json")
         options = [*BENCHES[name], *(("--json", str(figures)) if name in HAS_JSON else ())]
@@ -76,10 +79,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures of all to this file too")
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=tuple(BENCHES), help="only these")
     asked = parser.parse_args()
-    found = {each: run(each) for each in asked.only}
-    if asked.json is not None:
-        told = {"machine": machine(), "load": os.getloadavg()[0], "benches": found}
-        asked.json.write_text(f"{json.dumps(told, indent=1)}\n", encoding="utf-8")
+    found: dict[str, dict[str, object]] = {}
+    for number, each in enumerate(asked.only, start=1):
+        print(f"\n=== {each} ({number} of {len(asked.only)}, {time.strftime('%H:%M')})", flush=True)
+        load = os.getloadavg()[0]
+        try:
+            found[each] = {"load_before": load, **run(each)}
+        except KeyboardInterrupt:
+            kept = f"; the figures before it are in {asked.json}" if asked.json and found else ""
+            sys.exit(f"stopped at {each}{kept}")
+        keep(asked.json, {"machine": machine(), "benches": found})
     for place, why in could_not_run(found):
         print(f"could not run: {place}: {why}")
     sys.exit(any("could_not_run" in figures for figures in found.values()))

@@ -1,6 +1,6 @@
 """What a scrape costs: 50,000 series rendered by us and by prometheus-client, and what the fold loses by it.
 
-Run `python -m bench scrape [--runs 5] [--series 50000] [--events 50000] [--json FILE]`. Two
+Run `python -m bench scrape [--runs 5] [--series 50000] [--rounds 12] [--events 200000] [--json FILE]`. Two
 measurements, each in turns, told as ratios of each run:
 
 rendering   a new snapshot's gauges to text, once with everything new and once with the label sets of the last
@@ -173,7 +173,7 @@ async def series_of(url: str) -> int:
 
 async def main(options: argparse.Namespace) -> None:
     samples, renderings = rendering(options.series, options.runs)
-    series, scrapes, rounds = await beside_the_fold(options.events, options.runs)
+    series, scrapes, rounds = await beside_the_fold(options.events, options.rounds)
     of_rendering = {
         "ours, everything new": (
             spread([1000 * each.first for each in renderings]),
@@ -199,7 +199,7 @@ async def main(options: argparse.Namespace) -> None:
         "lost": {name: each._asdict() for name, each in lost.items()},
     }
     found = {"rendering": {"series": samples, "ways": ways}, "fold_beside_scrapes": beside}
-    keep(options.json, {"runs": options.runs, **found})
+    keep(options.json, {"runs": options.runs, "rounds": options.rounds, **found})
     show(samples, of_rendering, options.runs)
     for name, each in lost.items():
         print(
@@ -223,6 +223,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--series", type=int, default=50_000, help="that are rendered")
-    parser.add_argument("--events", type=int, default=50_000, help="in a round of the fold")
+    parser.add_argument("--rounds", type=int, default=12, help="of the fold, with scrapes and without")
+    parser.add_argument("--events", type=int, default=200_000, help="in a round of the fold")
     add_json(parser)
     asyncio.run(main(parser.parse_args()))

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.clock import Clock
+from streams.heap import not_looking
 from streams.logs import fields
 from streams.ownership import Phase, Step, TooManyReloads, Verdict, is_truncated, within_log
 from streams.rules import FoldRules
@@ -197,7 +198,8 @@ class Keeper:
         if slot.tenure != tenure:
             return False
         try:
-            slot.table = self._table_from(slot, claim, earliest, ends)
+            with not_looking():
+                slot.table = self._table_from(slot, claim, earliest, ends)
         except Exception as error:
             log.exception(fields("checkpoint unreadable", slot=slot.number))
             self._lose(slot, Step.FAULTED, error)
