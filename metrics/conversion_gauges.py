@@ -5,8 +5,7 @@ the CUSUM's two gauges carry a team at team level and none at floor level, so th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,9 +21,24 @@ from metrics.conversion import (
 )
 from metrics.conversion_counts import ConversionReport, WindowCounts
 from metrics.exact import FloatArray
+from metrics.funnel_rows import Ints
 from metrics.gauges import Gauge, GaugeBlock, Labels
 
-Columns = Callable[[WindowCounts], FloatArray]
+
+class _Counts(NamedTuple):
+    """Of every funnel in every window, one below the other: shape (windows of funnels, floor and teams)."""
+
+    successes: Ints
+    trials: Ints
+    base_successes: Ints
+    base_trials: Ints
+
+    @classmethod
+    def of(cls, counts: Sequence[WindowCounts]) -> "_Counts":
+        return cls(*(np.array([getattr(each, name) for each in counts]) for name in cls._fields))
+
+
+Columns = Callable[[_Counts], FloatArray]
 
 _COUNTS: Final[dict[str, tuple[str, Columns]]] = {
     "trials": ("Trials of a funnel in the window.", lambda c: _float(c.trials)),
@@ -39,7 +53,7 @@ _COUNTS: Final[dict[str, tuple[str, Columns]]] = {
         lambda c: _float(is_drought(*_four(c)))),
 }  # fmt: skip
 
-_BOUNDS: Final[dict[str, tuple[str, Callable[[WindowCounts, float], FloatArray]]]] = {
+_BOUNDS: Final[dict[str, tuple[str, Callable[[_Counts, float], FloatArray]]]] = {
     "wilson_lower": ("Wilson's lower bound of the rate.", lambda c, z: wilson(c.successes, c.trials, z)[0]),
     "wilson_upper": ("Wilson's upper bound of the rate.", lambda c, z: wilson(c.successes, c.trials, z)[1]),
     "baseline_wilson_lower": (
@@ -73,11 +87,7 @@ def _float(values: object) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
 
 
-def _at_z(bound: Callable[[WindowCounts, float], FloatArray], z: float, counts: WindowCounts) -> FloatArray:
-    return bound(counts, z)
-
-
-def _four(counts: WindowCounts) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _four(counts: _Counts) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     return (
         _float(counts.successes), _float(counts.trials),
         _float(counts.base_successes), _float(counts.base_trials),
@@ -99,14 +109,10 @@ def _name(level: str, what: str) -> str:
 
 
 def conversion_gauges(report: ConversionReport) -> Iterator[Gauge]:
+    families = list(_families(_Counts.of(report.counts)))
     for level in LEVELS:
-        for what, (sentence, columns) in _COUNTS.items():
-            yield _gauge(report, level, what, "", sentence, [((), columns)])
-        for what, (sentence, columns) in _RATES.items():
-            yield _gauge(report, level, f"{what}_ratio", "ratio", sentence, [((), columns)])
-        for what, (sentence, bound) in _BOUNDS.items():
-            at_z = [((("z", repr(z)),), partial(_at_z, bound, z)) for z in Z_VALUES]
-            yield _gauge(report, level, f"{what}_ratio", "ratio", sentence, at_z)
+        for what, unit, sentence, variants in families:
+            yield _gauge(report, level, what, unit, sentence, variants)
     limits = {
         funnel: np.array([cusum_limit(rate) if rate == rate else np.nan for rate in rates.tolist()])
         for funnel, rates in report.base_rate.items()
@@ -119,19 +125,29 @@ def conversion_gauges(report: ConversionReport) -> Iterator[Gauge]:
     )
 
 
+Variants = Sequence[tuple[Labels, FloatArray]]
+"""Further labels, and the values with them: a row for each of the report's counts."""
+
+
+def _families(counts: _Counts) -> Iterator[tuple[str, str, str, Variants]]:
+    """Yield what is told of the counts at every level: name, unit, sentence and values."""
+    for what, (sentence, columns) in _COUNTS.items():
+        yield what, "", sentence, [((), columns(counts))]
+    for what, (sentence, columns) in _RATES.items():
+        yield f"{what}_ratio", "ratio", sentence, [((), columns(counts))]
+    for what, (sentence, bound) in _BOUNDS.items():
+        at_z: Variants = [((("z", repr(z)),), bound(counts, z)) for z in Z_VALUES]
+        yield f"{what}_ratio", "ratio", sentence, at_z
+
+
 def _gauge(
-    report: ConversionReport,
-    level: str,
-    what: str,
-    unit: str,
-    sentence: str,
-    variants: Sequence[tuple[Labels, Columns]],
+    report: ConversionReport, level: str, what: str, unit: str, sentence: str, variants: Variants
 ) -> Gauge:
     blocks = []
-    for counts in report.counts:
-        for extra, columns in variants:
+    for row, counts in enumerate(report.counts):
+        for extra, rows in variants:
             labels = (("funnel", counts.funnel), ("window", counts.window), *extra)
-            values = columns(counts)
+            values = rows[row]
             if level == "floor":
                 blocks.append(GaugeBlock((tuple(sorted(labels)),), values[:1]))
             else:
