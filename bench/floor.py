@@ -29,8 +29,6 @@ FIVE_MINUTES_MS: Final = 300_000
 YEAR_MS: Final = 365 * 86_400_000
 CALLS: Final = 100_000
 """Made before the first round, spread over the history: what fills its panes."""
-TOUCHED: Final = 10_000
-"""So many deals take turns in a round, however many there are: what is measured is their number."""
 _LOOK_SECONDS: Final = 0.05
 _STAGES: Final = ("new", "qualified", "proposal", "closing")
 _unpack_offsets: Final = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -43,6 +41,8 @@ class Plan(NamedTuple):
     history_ms: int = FIVE_MINUTES_MS
     workers: int = 1
     calls: int = CALLS
+    touched: int = 10_000
+    """So many deals take turns in a round, however many there are: what is measured is their number."""
     session_seconds: int = 120
     """Longer than a worker is frozen."""
 
@@ -94,7 +94,7 @@ def _call(number: int, reps: int, time_ms: int) -> Written:
 
 def further(plan: Plan, first: int, events: int, now_ms: int) -> Iterator[Written]:
     """Yield changes of open deals and calls in turn, all of now."""
-    touched = min(TOUCHED, plan.deals)
+    touched = min(plan.touched, plan.deals)
     step = plan.deals // touched
     for number in range(first, first + events):
         if number % 2:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.__main__ import could_not_run
 from bench.figures import Figures, figures_of
-from bench.floor import FIVE_MINUTES_MS, TOUCHED, YEAR_MS, Plan, further, history
+from bench.floor import FIVE_MINUTES_MS, YEAR_MS, Plan, further, history
 from bench.freshness_stages import STAGES, read, stages_of
 from bench.scrape import client_registry, cut_off
 from bench.stopwatch import Seconds
@@ -88,13 +88,14 @@ def test_a_floors_history_holds_its_deals_and_calls_in_order_of_time(plan: Plan)
 
 @pytest.mark.parametrize("deals", [10_000, 1_000_000])
 def test_a_round_touches_as_many_deals_of_a_large_floor_as_of_a_small_one(deals: int) -> None:
-    written = list(further(Plan(deals=deals), 0, 2 * TOUCHED, NOW_MS))
+    plan = Plan(deals=deals)
+    written = list(further(plan, 0, 2 * plan.touched, NOW_MS))
 
     numbers = Counter(number for topic, number, _ in written if topic == "sales.deals")
     events = [decode(value, (), kind=KIND_OF_TOPIC[topic]) for topic, _, value in written[: 2 * 100]]
-    assert len(numbers) == TOUCHED
+    assert len(numbers) == plan.touched
     assert max(numbers) >= 0.9 * deals
-    assert Counter(number % 4 for number in numbers) == dict.fromkeys(range(4), TOUCHED // 4)
+    assert Counter(number % 4 for number in numbers) == dict.fromkeys(range(4), plan.touched // 4)
     assert all(isinstance(event, Event) for event in events)
 
 
